@@ -1,0 +1,60 @@
+"""Names for parts of a graph: `with scope("layer1"):` names the values that are made inside."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+
+_path: ContextVar[str | None] = ContextVar("autograd.scope", default=None)
+_lock = Lock()
+_open = 0
+
+# What gives a new value its scope: None while no scope is open in any thread, so that naming costs
+# a value nothing but that look; else a function, because each thread or task has scopes of its own.
+current: Callable[[], str | None] | None = None
+
+
+class scope:  # noqa: N801  (used as `with autograd.scope(...):`, so it is spelt like a function)
+    """Name the values made inside the `with`: drawings group and collapse them by it.
+
+    Scopes nest: inside `scope("mlp")`, `scope("layer1")` makes "mlp/layer1". A scope may be
+    entered again, and holds for the current thread or task only.
+
+    Raises:
+        TypeError: if the name isn't text.
+        ValueError: if it is empty.
+
+    """
+
+    __slots__ = ("_tokens", "name")
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            message = f"a scope's name must be text; got {name!r}"
+            raise TypeError(message)
+        if not name:
+            message = "a scope's name must not be empty"
+            raise ValueError(message)
+        self.name = name
+        self._tokens: list[Token[str | None]] = []
+
+    def __enter__(self) -> None:
+        global current, _open  # noqa: PLW0603  (one count for all threads)
+        outer = _path.get()
+        self._tokens.append(_path.set(f"{outer}/{self.name}" if outer else self.name))
+        with _lock:
+            _open += 1
+            current = _path.get
+
+    def __exit__(self, *_: object) -> None:
+        global current, _open  # noqa: PLW0603  (as above)
+        _path.reset(self._tokens.pop())
+        with _lock:
+            _open -= 1
+            if not _open:
+                current = None

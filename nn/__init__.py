@@ -1,0 +1,1 @@
+"""Neurons, layers and training, built on the public interface of autograd."""

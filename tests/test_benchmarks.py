@@ -1,0 +1,46 @@
+"""The benchmarks run and print what they say they print; how fast anything is isn't tested."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+PEERS = ("micrograd", "xad", "torch")
+
+
+@pytest.fixture(scope="module")
+def eager_text():
+    command = [sys.executable, str(BENCHMARKS / "eager.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_eager_prints_a_table_per_workload_with_a_line_for_each_way_to_run_our_engine(eager_text):
+    for workload in ("mixed", "growth", "dot", "chain"):
+        assert re.search(rf"^{workload}: ", eager_text, re.MULTILINE)
+    for name in ("collector on", "collector off", "in no_collector()"):
+        number = r"\s+[\d,]+"
+        row = rf"^autograd, {re.escape(name)}{number * 4}\s+-?[\d,]+\s+[\d.]+\s+[\d.]+$"
+        assert len(re.findall(row, eager_text, re.MULTILINE)) == 2
+
+
+def test_eager_says_of_each_aim_whether_it_is_met(eager_text):
+    aims = [line for line in eager_text.splitlines() if line.startswith("aim: ")]
+    assert len(aims) >= 5
+    assert all(re.search(r": [\d.]+, (met|NOT MET)$", line) for line in aims)
+
+
+def test_eager_names_a_peer_that_is_absent_and_compares_the_gradients_of_one_that_is_there(
+    eager_text,
+):
+    for peer in PEERS:
+        there = importlib.util.find_spec(peer) is not None
+        expected = "same gradients" if there else "not installed, left out"
+        assert re.search(rf"^{peer}: {expected}", eager_text, re.MULTILINE)
