@@ -16,6 +16,7 @@ from . import ops
 from .backward import gradients
 from .collector import no_collector
 from .define import define
+from .draw import draw, stepper
 from .op import REGISTRY, Interval, Kink, Op, find, ieee
 from .ops import *  # noqa: F403  (every operation of the table, and nothing else: its __all__)
 from .scopes import scope
@@ -33,6 +34,7 @@ __all__ = [
     "Steps",
     "Value",
     "define",
+    "draw",
     "grad",
     "gradients",
     "hessian",
@@ -43,6 +45,7 @@ __all__ = [
     "no_collector",
     "paths",
     "scope",
+    "stepper",
     "steps",
     "value_and_grad",
     "vjp",

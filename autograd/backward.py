@@ -298,10 +298,11 @@ def gradients(y: Value, xs: Sequence[Value]) -> list[Value]:
 def differentiate(y: Value, xs: Sequence[Value], *, lift: bool) -> list[Any]:
     """Return [∂y/∂x for x in xs]; with `lift` as Values where they depend on one, else as floats.
 
-    Only edges that lead to one of `xs` are walked: 2 ** x at x = -2 is asked for no logarithm if
-    nobody wants the derivative in the exponent.
+    Only edges that lead to one of `xs` are walked: x ** n at x = -2 is asked for no logarithm if
+    nobody wants the derivative in n.
     """
-    for x in (y, *sequence(xs, "gradients(y, xs)")):
+    xs = sequence(xs, "gradients(y, xs)")
+    for x in (y, *xs):
         if type(x) is not Value:
             message = f"gradients(y, xs) takes Values; got {x!r} ({type(x).__name__})"
             raise TypeError(message)

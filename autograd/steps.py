@@ -119,7 +119,7 @@ def steps(y: Value, *, order: Order = "topological", seed: float = 1.0) -> Steps
     if type(y) is not Value:
         message = f"steps(y) takes the Value to differentiate; got {y!r} ({type(y).__name__})"
         raise TypeError(message)
-    if not isinstance(order, str) or order not in ("topological", "recursive"):
+    if str(order) not in ("topological", "recursive"):
         message = f"order (={order!r}) must be 'topological' or 'recursive'"
         raise ValueError(message)
     seed = to_float(seed, "seed")

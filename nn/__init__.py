@@ -1,1 +1,1 @@
-"""Neurons, layers and training, built on the public interface of autograd."""
+"""Neurons, layers and training will stand here, on the public interface of autograd."""

@@ -46,7 +46,7 @@ LATE = {
 
 # These are made of the public interface: `import autograd` and the names in it. Beside it stand the
 # modules that were written for that client.
-CLIENTS = {"autograd.__main__": {"expression", "explain"}, "nn": set[str]()}
+CLIENTS = {"autograd.__main__": {"expression", "explain", "draw"}, "nn": set[str]()}
 
 # Where a distribution of somebody else's may be imported, and nowhere else.
 THIRD_PARTY = {

@@ -56,7 +56,7 @@ NOT_REAL: list[tuple[Any, str]] = [
     (np.array(None), "got ndarray: pass a number"),
     (np.datetime64("2020"), "got datetime64: pass a number"),
     (np.timedelta64(5, "s"), "got timedelta64: pass a number"),
-    (np.timedelta64(5), "got timedelta64: pass a number"),
+    (np.timedelta64(5, "D"), "got timedelta64: pass a number"),
     (np.str_("1"), "got text"),
     (Value(3.0), "got a Value already: use it as it is, or its .data"),
 ]
