@@ -58,6 +58,8 @@ examples:
   autograd explain network --lr 0.5         a 2-2-1 network
   autograd explain my.txt --output z --wrt 'w*' --json
   echo "x**3" | autograd explain - x=2
+  autograd explain neuron --html neuron.html --open   step through it in the browser
+  autograd explain chain --svg - | less               the graph alone
 
 exit status: 0 done, 1 the computation failed, 2 the text or the usage has to change.
 Colour is used on a terminal, unless NO_COLOR is set.
@@ -97,27 +99,34 @@ def _run(argv: list[str]) -> int:
     # Intermixed, for `explain network --lr 0.5 w=2`: parse_args takes positionals in one run only.
     arguments = explain_parser.parse_intermixed_args([_shield(word) for word in argv[1:]])
     words = [word.removeprefix(_SHIELD) for word in arguments.words]
+    files = arguments.svg, arguments.html
+    if files == ("-", "-"):
+        explain_parser.error("--svg and --html can't both be -: there is one standard output")
+    if arguments.json and "-" in files:
+        explain_parser.error("--json and - are both for standard output: name a file")
     if not words:
         explain_parser.error(
             f"what shall be explained? an EXPRESSION, a FILE or {', '.join(_examples())}"
         )
-    _write(_explained(words, arguments))
+    explanation = _explained(words, arguments)
+    if (arguments.svg, arguments.html, arguments.open) != (None, None, False):
+        return _drawn(explanation, arguments)
+    _write(_rendered(explanation, arguments))
     return OK
 
 
-def _explained(words: list[str], arguments: argparse.Namespace) -> str:
+def _explained(words: list[str], arguments: argparse.Namespace) -> Explanation:
     from .explain import explain  # noqa: PLC0415  (--help and --version don't need it)
 
     given = parse_given(words[1:])
     text, source = _source(words[0], given)
-    explanation = explain(
+    return explain(
         parse(text, source, given).bind(given),
         source,
         wrt=_option("--wrt", arguments.wrt),
         output=_option("--output", arguments.output),
         lr=arguments.lr,
     )
-    return _rendered(explanation, arguments)
 
 
 def _rendered(explanation: Explanation, arguments: argparse.Namespace) -> str:
@@ -126,6 +135,77 @@ def _rendered(explanation: Explanation, arguments: argparse.Namespace) -> str:
     import json  # noqa: PLC0415  (for --json only)
 
     return json.dumps(explanation.as_dict(), indent=2, allow_nan=False, ensure_ascii=True) + "\n"
+
+
+def _drawn(explanation: Explanation, arguments: argparse.Namespace) -> int:
+    """Draw what is explained, into files or standard output, and print the rest if that is free."""
+    from .draw.layout import LayoutError  # noqa: PLC0415  (for drawings only)
+
+    try:
+        pages = _pages(explanation, arguments)
+    except (LayoutError, ArithmeticError, ValueError) as error:  # also a wrong CHAINRULE_LAYOUT
+        _complain(f"no drawing: {error}")
+        return FAILED
+    try:
+        paths = [_put(name, suffix, text) for name, suffix, text in pages]
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        words = " or ".join(f"{name!r}" for name, *_ in pages if name not in (None, "-"))
+        where = words or "the folder for temporary files"
+        _complain(f"{where} can't be written ({reason}): name a file in a folder that you may use")
+        return FAILED
+    if "-" not in (arguments.svg, arguments.html):
+        _write(_rendered(explanation, arguments))
+    if arguments.open:
+        return _opened(next(path for path in reversed(paths) if path is not None))
+    return OK
+
+
+def _pages(
+    explanation: Explanation, arguments: argparse.Namespace
+) -> list[tuple[str | None, str, str]]:
+    """Return the files to write: name, suffix and text, the one to open last."""
+    from . import draw, stepper  # noqa: PLC0415  (for drawings only)
+
+    result = explanation.result
+    pages: list[tuple[str | None, str, str]] = []
+    if arguments.svg is not None:
+        result.backward()
+        pages.append((arguments.svg, ".svg", draw(result).svg + "\n"))
+    written = arguments.html
+    temporary = arguments.open and arguments.svg in (None, "-") and written in (None, "-")
+    if written is not None or temporary:
+        page = stepper(result).html
+        names = {written, None if temporary else written}
+        pages += [(name, ".html", page) for name in names]
+    return pages
+
+
+def _put(name: str | None, suffix: str, text: str) -> Path | None:
+    """Write the text to the file of that name; `-` is standard output, None a temporary file."""
+    from .draw.drawing import replace_file  # noqa: PLC0415  (for drawings only)
+
+    if name == "-":
+        _write_utf8(text)
+        return None
+    if name is not None:
+        return replace_file(Path(name), text.encode())
+    import tempfile  # noqa: PLC0415  (for --open only)
+
+    # It stays: the browser reads it when this process may be gone.
+    with tempfile.NamedTemporaryFile(prefix="autograd-", suffix=suffix, delete=False) as file:
+        file.write(text.encode())
+    return Path(file.name)
+
+
+def _opened(path: Path) -> int:
+    import webbrowser  # noqa: PLC0415  (for --open only)
+
+    address = path.resolve().as_uri()
+    if webbrowser.open(address):
+        return OK
+    _complain(f"no browser found: open {address} yourself, or set BROWSER")
+    return FAILED
 
 
 def _option(name: str, text: str | None) -> Line | None:
@@ -168,6 +248,9 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     for option, settings in _OPTIONS.items():
         explain.add_argument(option, **settings)
     explain.add_argument("--json", action="store_true", help="print JSON with exact numbers")
+    explain.add_argument(
+        "--open", action="store_true", help="open the --html page (or the --svg) in the browser"
+    )
     return parser, explain
 
 
@@ -220,6 +303,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "type": _digits,
         "default": 6,
         "help": "significant digits of the tables (default: 6)",
+    },
+    "--svg": {
+        "metavar": "FILE",
+        "help": "draw the graph, with its gradients, into FILE (- for standard output, alone)",
+    },
+    "--html": {
+        "metavar": "FILE",
+        "help": "write a page that steps through both passes (- for standard output, alone)",
     },
 }
 
@@ -329,6 +420,16 @@ def _write(text: str) -> None:
         return
     sys.stdout.write(_fitting(text, sys.stdout))
     sys.stdout.flush()
+
+
+def _write_utf8(text: str) -> None:
+    """Write a file to standard output: in the encoding that the file says, not the terminal's."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+    else:
+        _write(text)
 
 
 def _complain(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from sys import float_info
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,7 @@ class Descent:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything that `autograd explain` prints."""
+    """Everything that `autograd explain` prints, and the graph's result, to be drawn."""
 
     source: str
     output: str
@@ -100,13 +100,15 @@ class Explanation:
     steps: tuple[StepRow, ...]
     gradients: tuple[GradientRow, ...]
     descent: Descent | None
+    result: Value = field(compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the explanation as plain lists and dicts, for JSON; no number is rounded.
 
         JSON has no inf and nan: None stands for a number that doesn't exist.
         """
-        tree: dict[str, Any] = asdict(self)
+        tree: dict[str, Any] = asdict(replace(self, result=Value(self.value)))
+        del tree["result"]  # the graph
         for row in tree["gradients"]:
             for key in ("difference", "error"):
                 if row[key] is not None and not math.isfinite(row[key]):
@@ -157,6 +159,7 @@ def explain(
         steps=tuple(_step_rows(steps, labels)),
         gradients=tuple(gradients),
         descent=descent,
+        result=named[result],
     )
 
 

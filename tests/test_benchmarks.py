@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from autograd.draw import layout
+
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 PEERS = ("micrograd", "xad", "torch")
 
@@ -44,3 +46,16 @@ def test_eager_names_a_peer_that_is_absent_and_compares_the_gradients_of_one_tha
         there = importlib.util.find_spec(peer) is not None
         expected = "same gradients" if there else "not installed, left out"
         assert re.search(rf"^{peer}: {expected}", eager_text, re.MULTILINE)
+
+
+def test_draw_prints_a_line_for_each_graph_and_engine_and_names_a_peer_that_is_absent():
+    command = [sys.executable, str(BENCHMARKS / "draw.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for graph in ("scoped", "unscoped", "chain"):
+        for engine in layout.available():
+            row = rf"^{graph} 100, {engine}\s+\d+(\s+[\d,.]+ \([\d,.]+\)\s+[\d,]+){{3}}$"
+            assert re.search(row, done.stdout, re.MULTILINE)
+    for peer in ("micrograd's recipe", "torchviz"):
+        assert re.search(rf"^{peer}(: not installed|, chain 100)", done.stdout, re.MULTILINE)
+    assert re.search(r"^aim: .*: [\d.]+, (met|NOT MET)$", done.stdout, re.MULTILINE)
