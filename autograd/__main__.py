@@ -142,54 +142,65 @@ def _drawn(explanation: Explanation, arguments: argparse.Namespace) -> int:
     from .draw.layout import LayoutError  # noqa: PLC0415  (for drawings only)
 
     try:
-        pages = _pages(explanation, arguments)
+        pages, piped = _pages(explanation, arguments)
     except (LayoutError, ArithmeticError, ValueError) as error:  # also a wrong CHAINRULE_LAYOUT
         _complain(f"no drawing: {error}")
         return FAILED
-    try:
-        paths = [_put(name, suffix, text) for name, suffix, text in pages]
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        words = " or ".join(f"{name!r}" for name, *_ in pages if name not in (None, "-"))
-        where = words or "the folder for temporary files"
-        _complain(f"{where} can't be written ({reason}): name a file in a folder that you may use")
-        return FAILED
-    if "-" not in (arguments.svg, arguments.html):
+    opened: Path | None = None
+    for name, suffix, text in pages:
+        try:
+            opened = _put(name, suffix, text)
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            where = "the folder for temporary files" if name is None else repr(name)
+            remedy = "name a file in a folder that you may use"
+            _complain(f"{where} can't be written ({reason}): {remedy}")
+            return FAILED
+    if piped:
+        _write_utf8(piped)
+    else:
         _write(_rendered(explanation, arguments))
-    if arguments.open:
-        return _opened(next(path for path in reversed(paths) if path is not None))
-    return OK
+    return _opened(opened) if arguments.open and opened else OK
 
 
 def _pages(
     explanation: Explanation, arguments: argparse.Namespace
-) -> list[tuple[str | None, str, str]]:
-    """Return the files to write: name, suffix and text, the one to open last."""
+) -> tuple[list[tuple[str | None, str, str]], str]:
+    """Return the files to write (name, suffix, text; the last is opened), and what goes to `-`.
+
+    A file without a name is a temporary one.
+    """
     from . import draw, stepper  # noqa: PLC0415  (for drawings only)
 
     result = explanation.result
-    pages: list[tuple[str | None, str, str]] = []
+    files: list[tuple[str | None, str, str]] = []
+    piped = ""
     if arguments.svg is not None:
         result.backward()
-        pages.append((arguments.svg, ".svg", draw(result).svg + "\n"))
-    written = arguments.html
-    temporary = arguments.open and arguments.svg in (None, "-") and written in (None, "-")
-    if written is not None or temporary:
+        svg = draw(result).svg + "\n"
+        if arguments.svg == "-":
+            piped = svg
+        else:
+            files.append((arguments.svg, ".svg", svg))
+    temporary = arguments.open and not files and arguments.html in (None, "-")
+    if temporary or arguments.html is not None:
         page = stepper(result).html
-        names = {written, None if temporary else written}
-        pages += [(name, ".html", page) for name in names]
-    return pages
+        piped = page if arguments.html == "-" else piped
+        if temporary or arguments.html != "-":
+            files.append((None if temporary else arguments.html, ".html", page))
+    return files, piped
 
 
-def _put(name: str | None, suffix: str, text: str) -> Path | None:
-    """Write the text to the file of that name; `-` is standard output, None a temporary file."""
+def _put(name: str | None, suffix: str, text: str) -> Path:
+    """Write the text to the file of that name, or to a temporary file."""
     from .draw.drawing import replace_file  # noqa: PLC0415  (for drawings only)
 
-    if name == "-":
-        _write_utf8(text)
-        return None
     if name is not None:
-        return replace_file(Path(name), text.encode())
+        path = Path(name)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_bytes(text.encode())  # /dev/null or a pipe: there is nothing to replace
+            return path
+        return replace_file(path, text.encode())
     import tempfile  # noqa: PLC0415  (for --open only)
 
     # It stays: the browser reads it when this process may be gone.

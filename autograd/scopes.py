@@ -7,16 +7,22 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextvars import Token
 
 _path: ContextVar[str | None] = ContextVar("autograd.scope", default=None)
 _lock = Lock()
-_open = 0
+_count = 0
 
-# What gives a new value its scope: None while no scope is open in any thread, so that naming costs
-# a value nothing but that look; else a function, because each thread or task has scopes of its own.
-current: Callable[[], str | None] | None = None
+# Whether a scope is open in any thread: while none is, naming costs a value no more than this look.
+are_open = False
+
+
+def path() -> str | None:
+    """Return the path of the caller's open scopes, such as "mlp/layer1"; None if none is open.
+
+    Each thread or task has scopes of its own.
+    """
+    return _path.get()
 
 
 class scope:  # noqa: N801  (used as `with autograd.scope(...):`, so it is spelt like a function)
@@ -44,17 +50,17 @@ class scope:  # noqa: N801  (used as `with autograd.scope(...):`, so it is spelt
         self._tokens: list[Token[str | None]] = []
 
     def __enter__(self) -> None:
-        global current, _open  # noqa: PLW0603  (one count for all threads)
         outer = _path.get()
         self._tokens.append(_path.set(f"{outer}/{self.name}" if outer else self.name))
-        with _lock:
-            _open += 1
-            current = _path.get
+        _note(1)
 
     def __exit__(self, *_: object) -> None:
-        global current, _open  # noqa: PLW0603  (as above)
         _path.reset(self._tokens.pop())
-        with _lock:
-            _open -= 1
-            if not _open:
-                current = None
+        _note(-1)
+
+
+def _note(change: int) -> None:
+    global are_open, _count  # noqa: PLW0603  (one count for all threads)
+    with _lock:
+        _count += change
+        are_open = _count > 0

@@ -54,13 +54,12 @@ class Value(Methods):
         "_grad",
         "_label",
         "_mark",
+        "_scope",
         "_second",
         "op",
-        "scope",
     )
 
     op: Op | None
-    scope: str | None
 
     def __init__(self, data: Any, label: str | None = None) -> None:
         """Make a leaf.
@@ -77,8 +76,8 @@ class Value(Methods):
         self._clock = _clock
         self._mark: object = None
         self.label = label
-        named = _scopes.current
-        self.scope = named and named()
+        if _scopes.are_open:
+            self.scope = _scopes.path()
 
     def __init_subclass__(cls) -> NoReturn:
         message = "Value can't be subclassed: wrap it, or give it an operation with autograd.define"
@@ -119,6 +118,21 @@ class Value(Methods):
             message = f"label must be text or None; got {text!r}"
             raise TypeError(message)
         self._label = text
+
+    @property
+    def scope(self) -> str | None:
+        """The scopes that were open when it was made, such as "mlp/layer1"; None if none was."""
+        try:
+            return self._scope
+        except AttributeError:  # not set by default: that would cost each value a store
+            return None
+
+    @scope.setter
+    def scope(self, path: str | None) -> None:
+        if path is not None and not isinstance(path, str):
+            message = f"scope must be text or None; got {path!r}"
+            raise TypeError(message)
+        self._scope: str | None = path
 
     @property
     def operands(self) -> tuple[Any, ...]:
@@ -201,8 +215,8 @@ class Value(Methods):
         node._clock = _clock
         node._mark = None
         node._label = None
-        named = _scopes.current
-        node.scope = named and named()
+        if _scopes.are_open:
+            node.scope = _scopes.path()
         return node
 
     # --- Python's own protocols ------------------------------------------------------------------
@@ -344,8 +358,8 @@ def _unary_method(op: Op) -> Callable[[Value], Value]:
         node._clock = _clock
         node._mark = None
         node._label = None
-        named = _scopes.current
-        node.scope = named and named()
+        if _scopes.are_open:
+            node.scope = _scopes.path()
         return node
 
     return method
@@ -376,8 +390,8 @@ def _binary_method(op: Op, constant: Callable[[Any, Op], Any]) -> Callable[[Valu
         node._clock = _clock
         node._mark = None
         node._label = None
-        named = _scopes.current
-        node.scope = named and named()
+        if _scopes.are_open:
+            node.scope = _scopes.path()
         return node
 
     return method

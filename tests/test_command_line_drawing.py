@@ -211,3 +211,26 @@ def test_nothing_is_drawn_unless_asked_for():
     )
     loaded = set(done.stderr.strip("[]\n").replace("'", "").split(", "))
     assert "autograd.draw.layout" not in loaded
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_written_to_and_not_replaced(capsys, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:  # noqa: S607
+        assert run(capsys, "neuron", "--svg", pipe)[0] == 0
+        check_svg(reader.communicate(timeout=60)[0].decode())
+    assert pipe.is_fifo()
+
+
+def test_a_reader_who_has_seen_enough_is_no_error():
+    environment = {**os.environ, "PYTHONPATH": HOME}
+    command = [sys.executable, "-m", "autograd", "explain", "network", "--html", "-"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0

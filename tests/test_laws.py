@@ -275,8 +275,9 @@ def state(node: Value) -> list[Any]:
     """All that a node holds; operands by identity where they are Values."""
     operands = [id(x) if type(x) is Value else bits(x) for x in node.operands]
     raw = [type(node._first), type(node._second)]
-    others = set(Value.__slots__) - {"__weakref__", "_data", "_first", "_second"}
-    return [operands, raw, bits(node.data), *[getattr(node, slot) for slot in sorted(others)]]
+    others = set(Value.__slots__) - {"__weakref__", "_data", "_first", "_second", "_scope"}
+    rest = [getattr(node, slot) for slot in sorted(others)]
+    return [operands, raw, bits(node.data), node.scope, *rest]
 
 
 @every_operation

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import autograd
@@ -319,6 +319,7 @@ anything = st.floats() | st.integers() | st.fractions() | st.decimals(allow_nan=
 
 @given(st.floats(), anything)
 def test_a_comparison_says_what_the_same_comparison_of_the_data_says(a: float, b: Any) -> None:
+    assume(not (math.isnan(a) and isinstance(b, Decimal)))  # Python raises InvalidOperation
     for compare in COMPARISONS:
         assert compare(Value(a), b) is compare(a, b)
         assert compare(b, Value(a)) is compare(b, a)

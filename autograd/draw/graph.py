@@ -89,7 +89,7 @@ def picture(y: Value, *, scopes: bool, collapse: int, most: int = MOST_VALUES) -
     computed, leaves = sort(y)
     values = _in_order(leaves, computed)
     names = name_values(y, leaves, computed)
-    paths = {v: tuple(v.scope.split("/")) if scopes and v.scope else () for v in values}
+    paths = {v: tuple(v.scope.split("/")) for v in values if scopes and v.scope}
     shown = _shown(computed, values, names, paths, y, collapse, most)
     while most > FEWEST_VALUES and crossed(shown) > MOST_CROSSED:
         most = min(most, len(shown.boxes)) // 2
@@ -113,13 +113,15 @@ def _shown(  # noqa: PLR0913, PLR0917  (one step of picture)
     for number, v in enumerate(values, 1):
         group = grouped.get(v)
         if group is None:
-            boxes[number] = Box(number, names[v], _kind(v, y, paths[v]), paths[v], [v])
+            scope = paths.get(v, ())
+            boxes[number] = Box(number, names[v], _kind(v, y, scope), scope, [v])
             numbers[v] = number
             continue
-        if group not in opened:
-            opened[group] = boxes[number] = Box(number, group[-1], "group", group[:-1], [])
-        opened[group].values.append(v)
-        numbers[v] = opened[group].number
+        box = opened.get(group)
+        if box is None:
+            opened[group] = box = boxes[number] = Box(number, group[-1], "group", group[:-1], [])
+        box.values.append(v)
+        numbers[v] = box.number
     return Picture(boxes, _edges(computed, numbers, boxes), len(values), numbers)
 
 
@@ -137,10 +139,10 @@ def _in_order(leaves: Sequence[Value], computed: Sequence[Value]) -> list[Value]
     waiting = set(leaves)
     order: list[Value] = []
     for node in computed:
-        for parent in node.parents:
-            if parent in waiting:
-                waiting.remove(parent)
-                order.append(parent)
+        for operand in node.operands:  # `parents` would cost a million values half a second
+            if type(operand) is not float and operand in waiting:
+                waiting.remove(operand)
+                order.append(operand)
         order.append(node)
     return [*order, *waiting]  # what waits still is a result that is a leaf
 
@@ -159,23 +161,24 @@ def _grouping(
     """Return the group of each value that doesn't stand for itself."""
     depth = max(map(len, paths.values()), default=0)
     level = depth + 1  # scopes of this many names and more are collapsed
-    while level > 1 and _boxes(paths, level) > min(collapse, most):
+    while level > 1 and _boxes(values, paths, level) > min(collapse, most):
         level -= 1
     grouped = {v: path[:level] for v, path in paths.items() if len(path) >= level}
-    if _boxes(paths, level) <= most:
+    if _boxes(values, paths, level) <= most:
         return grouped
     kept: set[Value | Scope] = set()
     for v in reversed(values):
-        box = grouped.get(v, v)
         if len(kept) == min(most, LAST_VALUES):
             break
-        kept.add(box)
+        kept.add(grouped.get(v, v))
+    if not grouped:
+        return dict.fromkeys(values[: -len(kept)], (EARLIER,))
     return grouped | {v: (EARLIER,) for v in values if grouped.get(v, v) not in kept}
 
 
-def _boxes(paths: dict[Value, Scope], level: int) -> int:
+def _boxes(values: Sequence[Value], paths: dict[Value, Scope], level: int) -> int:
     cut = Counter(path[:level] for path in paths.values() if len(path) >= level)
-    return len(paths) - cut.total() + len(cut)
+    return len(values) - cut.total() + len(cut)
 
 
 def _edges(
@@ -183,16 +186,19 @@ def _edges(
 ) -> list[Edge]:
     edges: list[Edge] = []
     bundles: Counter[tuple[int, int]] = Counter()
+    groups = {number for number, box in boxes.items() if box.kind == "group"}
     for node in computed:
         head = numbers[node]
-        if boxes[head].kind == "group":
-            bundles.update((numbers[p], head) for p in node.parents if numbers[p] != head)
+        if head in groups:
+            for operand in node.operands:
+                if type(operand) is not float and numbers[operand] != head:
+                    bundles[numbers[operand], head] += 1
             continue
         for place, operand in enumerate(node.operands):
-            tail = numbers.get(operand)
-            if tail is None:
+            if type(operand) is float:
                 continue  # a constant
-            if boxes[tail].kind == "group":
+            tail = numbers[operand]
+            if tail in groups:
                 bundles[tail, head] += 1
             else:
                 edges.append(Edge(tail, head, place, _local(node, place), 1))
