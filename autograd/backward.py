@@ -117,11 +117,16 @@ def backward(root: Value, seed: float = 1.0) -> None:
                 check_finite(root, list(map(_get_grad, leaves)))
             old = before[len(computed) :]
             if any(old):  # seldom: most passes follow a zero_grad or are a leaf's first
-                after = map(_get_grad, leaves)
-                _set_all(leaves, [new + (g or 0.0) for g, new in zip(old, after, strict=True)])
+                _set_all(leaves, _sums(old, leaves))
         except BaseException:  # an interrupt, too, has to leave all grads as if nothing had been
             _set_all(nodes, before)
             raise
+
+
+def _sums(before: list[float | None], leaves: list[Value]) -> list[float]:
+    # A function of its own: from 3.12 on a comprehension is inlined, and an interrupt in it passes
+    # by the handler and the lock around it.
+    return [x.grad + (old or 0.0) for old, x in zip(before, leaves, strict=True)]
 
 
 def _set_all(nodes: list[Value], grads: Sequence[float | None]) -> None:
