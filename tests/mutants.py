@@ -313,7 +313,7 @@ def engine() -> Iterator[Mutant]:
 
 def engine_state() -> Iterator[Mutant]:
     """Yield mistakes about leaves that changed, earlier passes and seeds."""
-    sort, run = backward.sort, backward.backward
+    sort, run, sums = backward.sort, backward.backward, backward._sums
     for place, words in enumerate(("second operand", "first operand", "many operands"), 1):
         yield edited(
             AFTERWARDS,
@@ -333,8 +333,10 @@ def engine_state() -> Iterator[Mutant]:
     yield edited(
         STALE, "a leaf's change leaves no time stamp", data_setter, ("_tick()", "self._clock")
     )
-    yield edited(TWICE, "leaves don't accumulate", run, ("new + (g or 0.0)", "new"))
-    yield edited(TWICE, "leaves accumulate twice over", run, ("(g or 0.0)", "2.0 * (g or 0.0)"))
+    yield edited(TWICE, "leaves don't accumulate", sums, ("x.grad + (old or 0.0)", "x.grad"))
+    yield edited(
+        TWICE, "leaves accumulate twice over", sums, ("(old or 0.0)", "2.0 * (old or 0.0)")
+    )
     yield edited(
         TWICE,
         "values between not reset",
