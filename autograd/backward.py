@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # Held while a pass writes `_mark` and `_grad`: threads may share leaves (a model's parameters).
 _lock = RLock()
-_get_data = attrgetter("_data")
 _get_grad = attrgetter("_grad")
 
 # What a pass starts from: 0.0 as a number, but a float object of its own, by which a node that no
@@ -44,6 +43,10 @@ def sort(root: Value) -> tuple[list[Value], list[Value]]:
     leaves: list[Value] = []
     stack: list[Value] = []
     pop, push, add_leaf = stack.pop, stack.append, leaves.append
+    # Tuples of operands by their id, each with the time of its youngest leaf. All that is in one
+    # has been listed before a second node with the same is come to: what leads to that node comes
+    # after the first.
+    seen: dict[int, int] = {}
     node = root
     with _lock:
         while True:
@@ -76,15 +79,23 @@ def sort(root: Value) -> tuple[list[Value], list[Value]]:
                         x._mark = listed
                         add_leaf(x)
                 elif type(x) is tuple:
-                    for x in reversed(node._first):
-                        if type(x) is Value:
-                            if x.op is not None:
-                                push(x)
-                            elif x._clock > node._clock:
-                                raise stale(node, x)
-                            elif x._mark is not listed:
-                                x._mark = listed
-                                add_leaf(x)
+                    for part in reversed(node._second or (x,)):
+                        if seen.get(id(part), node._clock + 1) <= node._clock:
+                            continue
+                        youngest = 0
+                        for x in reversed(part):
+                            if type(x) is Value:
+                                if x.op is not None:
+                                    push(x)
+                                    continue
+                                if x._clock > youngest:
+                                    youngest = x._clock
+                                    if youngest > node._clock:
+                                        raise stale(node, x)
+                                if x._mark is not listed:
+                                    x._mark = listed
+                                    add_leaf(x)
+                        seen[id(part)] = youngest
             if not stack:
                 return computed, leaves
             node = pop()
@@ -175,10 +186,11 @@ def _walk(computed: list[Value]) -> None:
 def _walk_many(node: Value, upstream: float) -> None:
     op: Any = node.op
     operands = node._first
-    if op.arity is None and {*map(type, operands)} == {Value}:
-        locals_ = op.partials(node._data, *map(_get_data, operands))
-        for x, local in zip(operands, locals_, strict=True):
-            x._grad += local * upstream
+    if op.arity is None:
+        data = [x._data if type(x) is Value else x for x in operands]
+        for x, local in zip(operands, op.partials(node._data, *data), strict=True):
+            if type(x) is Value:
+                x._grad += local * upstream
         return
     for _, x, local in local_derivatives(node):
         if local or not op.routes:

@@ -30,8 +30,10 @@ class Operand:
         """The number."""
         raise NotImplementedError
 
-    def record(self, op: Op, operands: tuple[Any, ...]) -> Value:
-        """Return the node that holds `op(*operands)`."""
+    def record(
+        self, op: Op, operands: tuple[Any, ...], parts: tuple[tuple[Any, ...], ...] = ()
+    ) -> Value:
+        """Return the node that holds `op(*operands)`; `parts` as in `Op.apply`."""
         raise NotImplementedError
 
 
@@ -284,11 +286,14 @@ class Op:
         """Return the call as text: `log(-1.0)`."""
         return f"{self.name}({', '.join(map(repr, operands))})"
 
-    def apply(self, operands: tuple[Any, ...]) -> Any:
-        """Return `self(*operands)`: a Value if any operand is one, else a float."""
+    def apply(self, operands: tuple[Any, ...], parts: tuple[tuple[Any, ...], ...] = ()) -> Any:
+        """Return `self(*operands)`: a Value if any operand is one, else a float.
+
+        `parts` are tuples that make up the operands, if their caller has them.
+        """
         for operand in operands:
             if isinstance(operand, Operand):
-                return operand.record(self, operands)
+                return operand.record(self, operands, parts)
         return self.evaluate(
             *[to_float(operand, f"an operand of {self.name}") for operand in operands]
         )
@@ -423,6 +428,8 @@ class Variadic(Op):
 
 def sequence(xs: Any, name: str) -> tuple[Any, ...]:
     """Return the elements of `xs` as a tuple; TypeError if it isn't a sequence of numbers."""
+    if type(xs) is tuple:  # as it is: who passes it again and again may be known by it
+        return xs
     if not isinstance(xs, Operand | str | bytes | bytearray | memoryview | dict):
         with suppress(TypeError):  # what can't be iterated over says so in many ways
             return tuple(xs)

@@ -661,7 +661,8 @@ clip = Ternary(
     "min(max(a, b), c)",
     _clip,
     (
-        lambda y, a, low, high: _above(a, low) * _above(high, a),
+        # Between equal bounds the result doesn't depend on a, though a ties with both.
+        lambda y, a, low, high: _above(a, low) * _above(high, a) * where(low < high, 1.0, 0.0),
         lambda y, a, low, high: _above(low, a),
         lambda y, a, low, high: _above(a, high),
     ),
@@ -671,7 +672,7 @@ clip = Ternary(
     kinks=(
         Kink("a = b", lambda a, low, high: a == low < high, (0.5, 0.5, 0.0)),
         Kink("a = c", lambda a, low, high: a == high > low, (0.5, 0.0, 0.5)),
-        Kink("b = a = c", lambda a, low, high: a == low == high, (0.25, 0.5, 0.5)),
+        Kink("b = a = c", lambda a, low, high: a == low == high, (0.0, 0.5, 0.5)),
     ),
     routes=True,
 )
@@ -782,7 +783,7 @@ def dot(xs: Any, ys: Any) -> Any:
     if len(xs) != len(ys):
         message = f"dot takes two sequences of one length; got {len(xs)} and {len(ys)}"
         raise ValueError(message)
-    return _dot_op.apply(xs + ys)
+    return _dot_op.apply(xs + ys, (xs, ys))
 
 
 def _share(*xs: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _new = object.__new__
-_get_data = attrgetter("_data")
+_FLOATS = {float}
 
 # Like `make`: a node carries the time at which it was computed, a leaf the time of its last change,
 # and a node older than one of its leaves is stale. The clock ticks only when a leaf changes, so
@@ -44,7 +43,8 @@ class Value(Methods):
     """
 
     # Operands sit in the node itself, or in a tuple in `_first` where there are more than two: a
-    # tuple in every node would cost 64 bytes and a second object for the collector to visit.
+    # tuple in every node would cost 64 bytes and a second object for the collector to visit. Beside
+    # that tuple `_second` has the parts that it was made of, if they are worth knowing.
     # `_grad` is None until a backward pass has reached the node. `_mark` belongs to `sort`.
     __slots__ = (
         "__weakref__",
@@ -189,11 +189,17 @@ class Value(Methods):
 
     # --- recording -------------------------------------------------------------------------------
 
-    def record(self, op: Op, operands: tuple[Any, ...]) -> Value:
-        """Return the node that holds `op(*operands)`; numbers among the operands become floats."""
-        if {*map(type, operands)} == {Value}:
-            data = list(map(_get_data, operands))
-        else:
+    def record(
+        self, op: Op, operands: tuple[Any, ...], parts: tuple[tuple[Any, ...], ...] = ()
+    ) -> Value:
+        """Return the node that holds `op(*operands)`; numbers among the operands become floats.
+
+        `parts` are tuples that make up the operands: a backward pass looks but once at one that
+        several nodes share, such as a neuron's weights.
+        """
+        data = [x._data if type(x) is Value else x for x in operands]
+        if {*map(type, data)} != _FLOATS:
+            parts = ()
             operands = tuple(
                 [
                     x if type(x) is Value else to_float(x, f"an operand of {op.name}")
@@ -211,7 +217,7 @@ class Value(Methods):
         elif op.arity == 2:  # noqa: PLR2004
             node._first, node._second = operands
         else:
-            node._first, node._second = operands, None
+            node._first, node._second = operands, parts
         node._clock = _clock
         node._mark = None
         node._label = None
