@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import ops
@@ -17,6 +18,7 @@ from .backward import gradients
 from .collector import no_collector
 from .define import define
 from .draw import draw, stepper
+from .kinks import kinks
 from .op import REGISTRY, Interval, Kink, Op, find, ieee
 from .ops import *  # noqa: F403  (every operation of the table, and nothing else: its __all__)
 from .scopes import scope
@@ -34,6 +36,7 @@ __all__ = [
     "Steps",
     "Value",
     "define",
+    "diagnose",
     "draw",
     "grad",
     "gradients",
@@ -42,6 +45,7 @@ __all__ = [
     "ieee",
     "jacobian",
     "jvp",
+    "kinks",
     "no_collector",
     "paths",
     "scope",
@@ -54,12 +58,18 @@ __all__ += ops.__all__
 
 __version__ = "0.1.0"
 
-
-if not TYPE_CHECKING:  # it would make every misspelt name look right to a type checker
+if TYPE_CHECKING:
+    from .diagnosis import diagnose
+else:  # a type checker would take every misspelt name for right
 
     def __getattr__(name: str) -> Any:
         # An operation that a user has defined is reached like ours: autograd.cube.
         if name in REGISTRY:
             return find(name)
+        # These are imported when they are first asked for, to keep the start light.
+        if name == "testing":
+            return import_module("autograd.testing")
+        if name == "diagnose":
+            return import_module("autograd.diagnosis").diagnose
         message = f"module 'autograd' has no attribute {name!r}"
         raise AttributeError(message)

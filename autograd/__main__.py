@@ -1,4 +1,8 @@
-"""The command line: `autograd explain EXPRESSION|FILE name=value ...`."""
+"""The command line: `autograd explain` and `autograd check`, of a text with formulas.
+
+autograd explain EXPRESSION|FILE name=value ...    values, steps, gradients, descent, drawings
+autograd check   EXPRESSION|FILE name=value ...    are the gradients right? Status 1 if not
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from .expression import (
     MAX_TEXT,
@@ -32,11 +36,25 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _MAX_DIGITS = 17
 
-_DESCRIPTION = "See every chain-rule step of a computation, and its gradients."
+_DESCRIPTION = "See every chain-rule step of a computation, and whether its gradients are right."
 _EXPLAIN = """\
 Print the values of a computation, each step of its backward pass, its gradients,
 and a check of each gradient by finite differences.
+"""
+_CHECK = """\
+Hold each gradient of a computation against finite differences of its values, and
+print the verdicts, the kinks that the computation sat on, and for a wrong gradient
+the smallest part of the graph that is wrong.
 
+    right                  the differences agree
+    wrong                  they don't; where it is so at a kink, "wrong (kink)"
+    kink                   the slopes on the two sides differ; ours is one between
+    too noisy to tell      the differences are too inaccurate
+    edge of the domain     the function ends here; ours is its slope on this side
+    infinite or undefined  there is no derivative, and ours isn't a number either
+    unchecked              it would take too long: choose fewer by --wrt
+"""
+_TEXT = """
 An EXPRESSION has numbers, names, + - * / **, parentheses, pi, e and the operations
 below. A FILE has assignments, one a line; # begins a comment, and the last
 assignment is the result:
@@ -46,11 +64,10 @@ assignment is the result:
     L = (w*x - 1)**2
 
 A name whose assignment uses no other name is an input. `# data` at the end of its
-line marks it as data, and --lr leaves it alone. A word name=value gives an input
-its value, before the file's own.
+line marks it as data, which explain --lr leaves alone. A word name=value gives an
+input its value, before the file's own.
 """
-_EPILOG = """\
-examples:
+_EXPLAIN_EXAMPLES = """\
   autograd explain "sin(x)*y" x=0.5 y=2
   autograd explain "(w*x + b - y)**2" w=0.5 x=2 b=0.1 y=1 --wrt w,b --lr 0.1
   autograd explain neuron --lr 0.1          one neuron
@@ -60,8 +77,16 @@ examples:
   echo "x**3" | autograd explain - x=2
   autograd explain neuron --html neuron.html --open   step through it in the browser
   autograd explain chain --svg - | less               the graph alone
-
-exit status: 0 done, 1 the computation failed, 2 the text or the usage has to change.
+"""
+_CHECK_EXAMPLES = """\
+  autograd check network                    a 2-2-1 network
+  autograd check "tanh(w*x + b)" w=0.5 x=2 b=0.1 --wrt w,b
+  autograd check "relu(x) - relu(-x)" x=0   kinks that make a wrong gradient
+  autograd check my.txt --json >check.json || echo wrong
+"""
+_STATUS = """
+exit status: 0 done, 1 the computation failed or check found a wrong gradient,
+2 the text or the usage has to change.
 Colour is used on a terminal, unless NO_COLOR is set.
 """
 
@@ -76,9 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return USAGE if error.usage else FAILED
     except BrokenPipeError:
-        # The reader has seen enough. Python would complain about stdout once more at exit.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return OK
     except (RecursionError, MemoryError, OSError) as error:
         if isinstance(error, OSError):
@@ -91,31 +114,46 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    parser, explain_parser = _parsers()
-    if argv[:1] != ["explain"]:
+    parser, commands = _parsers()
+    name = argv[0] if argv else ""
+    if name not in commands:
         parser.parse_args(argv)  # --help, --version and errors end here
         parser.print_help()
         return USAGE
+    command = commands[name]
     # Intermixed, for `explain network --lr 0.5 w=2`: parse_args takes positionals in one run only.
-    arguments = explain_parser.parse_intermixed_args([_shield(word) for word in argv[1:]])
+    arguments = command.parse_intermixed_args([_shield(word) for word in argv[1:]])
     words = [word.removeprefix(_SHIELD) for word in arguments.words]
+    if not words:
+        command.error(f"what shall I {name}? an EXPRESSION, a FILE or {', '.join(_examples())}")
+    if name == "check":
+        return _checked(words, arguments)
     files = arguments.svg, arguments.html
     if files == ("-", "-"):
-        explain_parser.error("--svg and --html can't both be -: there is one standard output")
+        command.error("--svg and --html can't both be -: there is one standard output")
     if arguments.json and "-" in files:
-        explain_parser.error("--json and - are both for standard output: name a file")
-    if not words:
-        explain_parser.error(
-            f"what shall be explained? an EXPRESSION, a FILE or {', '.join(_examples())}"
-        )
-    explanation = _explained(words, arguments)
+        command.error("--json and - are both for standard output: name a file")
+    explanation = _explained(words, arguments, lr=arguments.lr)
     if (arguments.svg, arguments.html, arguments.open) != (None, None, False):
         return _drawn(explanation, arguments)
     _write(_rendered(explanation, arguments))
     return OK
 
 
-def _explained(words: list[str], arguments: argparse.Namespace) -> Explanation:
+def _checked(words: list[str], arguments: argparse.Namespace) -> int:
+    explanation = _explained(words, arguments, strict=False)
+    if arguments.json:
+        text = _rendered(explanation, arguments)
+    else:
+        text = explanation.verdicts(arguments.digits, colour=_colour())
+    try:
+        _write(text)
+    except BrokenPipeError:  # what is wrong stays wrong, whoever reads it
+        _give_up_stdout()
+    return OK if explanation.ok else FAILED
+
+
+def _explained(words: list[str], arguments: argparse.Namespace, **settings: Any) -> Explanation:
     from .explain import explain  # noqa: PLC0415  (--help and --version don't need it)
 
     given = parse_given(words[1:])
@@ -125,7 +163,7 @@ def _explained(words: list[str], arguments: argparse.Namespace) -> Explanation:
         source,
         wrt=_option("--wrt", arguments.wrt),
         output=_option("--output", arguments.output),
-        lr=arguments.lr,
+        **settings,
     )
 
 
@@ -234,35 +272,37 @@ def _shield(word: str) -> str:
     return word if is_option else _SHIELD + word
 
 
-def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     style = argparse.RawDescriptionHelpFormatter
+    examples = "".join(command.examples for command in _COMMANDS.values())
     parser = argparse.ArgumentParser(
-        prog="autograd", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=style
+        prog="autograd",
+        description=_DESCRIPTION,
+        epilog=f"examples:\n{examples}{_STATUS}",
+        formatter_class=style,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    explain = commands.add_parser(
-        "explain",
-        help="print values, chain-rule steps, gradients and their check",
-        usage="autograd explain EXPRESSION|FILE [name=value ...] [options]",
-        description=_EXPLAIN,
-        epilog=f"{_operation_names()}\n\n{_EPILOG}",
-        formatter_class=style,
-        allow_abbrev=False,
-    )
-    explain.add_argument(
-        "words",
-        nargs="*",
-        metavar="EXPRESSION|FILE name=value",
-        help=f"what to explain (- for standard input; shipped: {', '.join(_examples())})",
-    )
-    for option, settings in _OPTIONS.items():
-        explain.add_argument(option, **settings)
-    explain.add_argument("--json", action="store_true", help="print JSON with exact numbers")
-    explain.add_argument(
-        "--open", action="store_true", help="open the --html page (or the --svg) in the browser"
-    )
-    return parser, explain
+    group = parser.add_subparsers(metavar="COMMAND", dest="command")
+    parsers = {}
+    for name, command in _COMMANDS.items():
+        parsers[name] = group.add_parser(
+            name,
+            help=command.summary,
+            usage=f"autograd {name} EXPRESSION|FILE [name=value ...] [options]",
+            description=command.description + _TEXT,
+            epilog=f"{_operation_names()}\n\nexamples:\n{command.examples}{_STATUS}",
+            formatter_class=style,
+            allow_abbrev=False,
+        )
+        parsers[name].add_argument(
+            "words",
+            nargs="*",
+            metavar="EXPRESSION|FILE name=value",
+            help=f"what to {name} (- for standard input; shipped: {', '.join(_examples())})",
+        )
+        for option in command.options:
+            parsers[name].add_argument(option, **_OPTIONS[option])
+    return parser, parsers
 
 
 class _Version(argparse.Action):
@@ -295,6 +335,15 @@ def _digits(text: str) -> int:
     return int(text)
 
 
+class _Command(NamedTuple):
+    """What the parser has to know of a subcommand; `options` are keys of `_OPTIONS`."""
+
+    summary: str
+    description: str
+    examples: str
+    options: tuple[str, ...]
+
+
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--wrt": {
         "metavar": "A,B",
@@ -323,6 +372,26 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "FILE",
         "help": "write a page that steps through both passes (- for standard output, alone)",
     },
+    "--json": {"action": "store_true", "help": "print JSON with exact numbers"},
+    "--open": {
+        "action": "store_true",
+        "help": "open the --html page (or the --svg) in the browser",
+    },
+}
+
+_COMMANDS = {
+    "explain": _Command(
+        "print values, chain-rule steps, gradients and their check",
+        _EXPLAIN,
+        _EXPLAIN_EXAMPLES,
+        tuple(_OPTIONS),
+    ),
+    "check": _Command(
+        "say whether gradients are right (if not, status 1)",
+        _CHECK,
+        _CHECK_EXAMPLES,
+        ("--wrt", "--output", "--digits", "--json"),
+    ),
 }
 
 
@@ -406,7 +475,9 @@ def _decoded(content: bytes, source: str) -> str:
 
 # --- writing --------------------------------------------------------------------------------------
 
-_PLAIN = str.maketrans({"∂": "d", "·": "*", "×": "x", "−": "-", "\ufffd": "?"})
+_PLAIN = str.maketrans(
+    {"∂": "d", "·": "*", "×": "x", "−": "-", "\ufffd": "?", "±": "+-", "…": "..."}
+)
 
 
 def _colour() -> bool:
@@ -431,6 +502,12 @@ def _write(text: str) -> None:
         return
     sys.stdout.write(_fitting(text, sys.stdout))
     sys.stdout.flush()
+
+
+def _give_up_stdout() -> None:
+    # The reader has seen enough. Python would complain about stdout once more at exit.
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write_utf8(text: str) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 from keyword import iskeyword
-from math import fabs, inf, isfinite
 from typing import TYPE_CHECKING, Any
 
-from .backward import gradients
 from .op import (
     REGISTRY,
     Binary,
@@ -20,18 +18,15 @@ from .op import (
     sequence,
     to_float,
 )
-from .testing.differences import derivative
-from .value import Value, add_method, plain
+from .value import Value, add_method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 Rule = Any  # a function (y, *operands), or a number where the derivative is constant
 
 _CLASSES: dict[int | None, type[Op]] = {None: Variadic, 1: Unary, 2: Binary, 3: Ternary}
-_RESERVED = {"compile", "diagnose", "kinks", "stepper", "testing"}  # the package's own, later
-_SAMPLES = (0.37, -0.61, 1.43, -1.9, 3.1, 0.05, -7.3, 11.7)
-_FRACTIONS = (0.41, 0.13, 0.77, 0.59, 0.29, 0.91, 0.05, 0.67)
+_RESERVED = {"compile", "diagnose", "stepper", "testing"}  # the package's own, imported later
 
 
 def define(  # noqa: PLR0913  (an operation's record: all but three have defaults)
@@ -190,115 +185,24 @@ def _rule(name: str, arity: int, rule: Any) -> Any:
     return rule
 
 
-# --- the check -------------------------------------------------------------------------------
-
-
 def _check_derivatives(op: Op) -> None:
-    count = op.arity or 3
-    told = [0] * count  # points at which the comparison could tell right from wrong
-    for point in _points(op, count):
-        try:
-            y = op.evaluate(*point)
-        except (ArithmeticError, ValueError):
-            continue
-        if type(y) is not float:
-            message = f"{op.name}: forward must return a float; got {y!r} ({type(y).__name__})"
-            raise TypeError(message)
-        if not isfinite(y) or any(kink.holds(*point) for kink in op.kinks):
-            continue
-        for index in range(count):
-            told[index] += _check_at(op, index, y, point)
-    for index, times in enumerate(told):
-        if not times:
+    from .testing.operation import derivative_checks  # noqa: PLC0415  (for definitions only)
+
+    told = dict.fromkeys(range(1, (op.arity or 1) + 1), False)
+    for check in derivative_checks(op):
+        found = check.found
+        if not found.ok:
             message = (
-                f"{op.name}: the derivative in operand {index + 1} couldn't be checked at any "
+                f"{op.name}: {check.what} at {check.point}: differences of the function give "
+                f"{found.numeric:.12g} ± {found.error:.1g}, the rule {check.ours!r}; {found.note}"
+            )
+            raise ValueError(message)
+        if found.verdict == "right":
+            told |= {index: True for index in told if check.what == f"∂/∂operand {index}"}
+    for index, was_told in told.items():
+        if not was_told:
+            message = (
+                f"{op.name}: the derivative in operand {index} couldn't be checked at any "
                 "point: give the domain in which forward is defined and smooth"
             )
             raise ValueError(message)
-
-
-def _points(op: Op, count: int) -> Iterator[list[float]]:
-    domain = op.domain if op.arity else [Interval()] * count
-    for number in range(len(_SAMPLES)):
-        # A stride of its own for each operand, so that no two stay equal.
-        yield [_inside(domain[i], number * (2 * i + 1) + i) for i in range(count)]
-
-
-def _inside(interval: Interval, number: int) -> float:
-    low, high = interval[:2]
-    sample = _SAMPLES[number % len(_SAMPLES)]
-    if low == -inf and high == inf:
-        return sample
-    if low == -inf:
-        return high - fabs(sample)
-    if high == inf:
-        return low + fabs(sample)
-    return low + (high - low) * _FRACTIONS[number % len(_FRACTIONS)]
-
-
-def _check_at(op: Op, index: int, y: float, point: list[float]) -> bool:
-    try:
-        local = plain(_local(op, index, y, point))
-    except (ArithmeticError, ValueError):
-        return False  # infinite or undefined here; the other points decide
-    before, after = point[:index], point[index + 1 :]
-    place = f"operand {index + 1} at {tuple(point)}"
-
-    def value_along(x: float) -> float:
-        return op.evaluate(*before, x, *after)
-
-    def partial_along(x: float) -> float:
-        return plain(_local(op, index, value_along(x), [*before, x, *after]))
-
-    interval = op.domain[index] if op.arity else Interval()
-    told = _agree(f"{op.name}: ∂/∂{place}", value_along, point[index], interval, local)
-    second = _second_derivative(op, index, point, local)
-    if second is not None:
-        _agree(f"{op.name}: ∂²/∂²{place}", partial_along, point[index], interval, second)
-    return told
-
-
-def _local(op: Op, index: int, y: Any, operands: Sequence[Any]) -> Any:
-    local = op.local(index, y, operands) if op.arity else op.every_local(y, operands)[index]
-    return local if type(local) is Value else to_float(local, f"{op.name}: a partial's result")
-
-
-def _agree(
-    what: str, f: Callable[[float], float], x: float, interval: Interval, ours: float
-) -> bool:
-    numeric, error = derivative(f, x, interval.low, interval.high)
-    scale = max(fabs(numeric), fabs(ours))
-    if not error < 1e-4 * scale + 1e-9:  # the differences say nothing; nan included
-        return False
-    if fabs(ours - numeric) <= 100.0 * error + 1e-9 * scale:
-        return True
-    ratio = f", {ours / numeric:.9g} times that" if numeric else ""
-    message = (
-        f"{what}: differences of the function give {numeric:.12g} ± {error:.1g}, "
-        f"the rule {ours!r}{ratio}"
-    )
-    raise ValueError(message)
-
-
-def _second_derivative(op: Op, index: int, point: list[float], local: float) -> float | None:
-    xs = [Value(x) for x in point]
-    try:
-        node = xs[0].record(op, tuple(xs))
-        lifted = _local(op, index, node, xs)
-    except TypeError as error:
-        message = (
-            f"{op.name}: the derivative in operand {index + 1} must run on Values, too, for "
-            f"second derivatives: use autograd's functions in it ({error})"
-        )
-        raise TypeError(message) from None
-    except (ArithmeticError, ValueError):
-        return None
-    if not fabs(plain(lifted) - local) <= 1e-9 * fabs(local):
-        message = f"{op.name}: on Values the derivative is {plain(lifted)!r}, on floats {local!r}"
-        raise ValueError(message)
-    if type(lifted) is not Value:
-        return 0.0
-    try:
-        return gradients(lifted, [xs[index]])[0].data
-    except (ArithmeticError, ValueError):
-        return None

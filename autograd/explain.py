@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import math
+import textwrap
+from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
-from sys import float_info
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .backward import contributions, differentiate, local_derivatives, sort
 from .expression import ExpressionError, Line, Made, Model, suggest
-from .testing.differences import derivative
+from .kinks import kinks
+from .testing.differences import Curve
+from .testing.locate import locate
+from .testing.rounding import rounding_bound
+from .testing.verdict import judge
 from .value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Instructions that checks may run in all: some five seconds. A gradient that comes after is shown
 # without a check, and says so.
 CHECK_BUDGET = 5_000_000
-_EVALUATIONS = 120  # of the function, by one numerical derivative
-_TOLERANCE = 1e-9  # relative; beside the estimate's own error, which is only an estimate
-_ROUNDING = 1e-12  # relative to the slope around the point
-_VAGUE = 1e-3  # an estimate with a larger relative error can't tell right from wrong
+_EVALUATIONS = 100  # of the function; a verdict takes 27 where all is well, some 500 at worst
 
 
 # --- as data --------------------------------------------------------------------------------------
@@ -56,10 +59,11 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class GradientRow:
-    """A gradient, the finite difference that checks it with an error estimate, and the verdict.
+    """A gradient, the finite difference that it is held against with its error, and the verdict.
 
-    The verdict is agrees, differs, unclear (the difference is too inaccurate to tell), undefined
-    (there is no gradient) or unchecked; `reason` says why it is one of the last three.
+    The verdict is one of `autograd.testing`'s, or unchecked where the budget was spent. `ok` is
+    false where the gradient is wrong, or missing though there is one, and `note` says what the
+    numbers don't. A number that doesn't exist is None.
     """
 
     name: str
@@ -67,7 +71,13 @@ class GradientRow:
     difference: float | None
     error: float | None
     verdict: str
-    reason: str = ""
+    ok: bool
+    note: str
+
+    @property
+    def label(self) -> str:
+        """The verdict for people, who ask first whether it is wrong."""
+        return self.verdict if self.ok or self.verdict == "wrong" else f"wrong ({self.verdict})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,11 @@ class Descent:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything that `autograd explain` prints, and the graph's result, to be drawn."""
+    """Everything that `explain` and `check` print, and the graph's result, to be drawn.
+
+    `kinks` are those that the evaluation sat on, as text; `culprit` is the smallest part of the
+    graph that is wrong.
+    """
 
     source: str
     output: str
@@ -99,34 +113,46 @@ class Explanation:
     values: tuple[ValueRow, ...]
     steps: tuple[StepRow, ...]
     gradients: tuple[GradientRow, ...]
+    kinks: tuple[str, ...]
+    culprit: str
     descent: Descent | None
     result: Value = field(compare=False, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no gradient is wrong."""
+        return all(row.ok for row in self.gradients)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the explanation as plain lists and dicts, for JSON; no number is rounded.
 
         JSON has no inf and nan: None stands for a number that doesn't exist.
         """
-        tree: dict[str, Any] = asdict(replace(self, result=Value(self.value)))
+        tree: dict[str, Any] = asdict(replace(self, result=Value(self.value))) | {"ok": self.ok}
         del tree["result"]  # the graph
-        for row in tree["gradients"]:
-            for key in ("difference", "error"):
-                if row[key] is not None and not math.isfinite(row[key]):
-                    row[key] = None
+        for row in tree["steps"]:  # inf where a branch that isn't taken cuts it off again
+            lost = {key for key, x in row.items() if isinstance(x, float) and not math.isfinite(x)}
+            row.update(dict.fromkeys(lost))
         return tree
 
     def text(self, digits: int = 6, *, colour: bool = False) -> str:
         """Return the explanation as tables, numbers with that many significant digits."""
-        return _Text(digits, colour=colour).render(self)
+        return _Text(digits, colour=colour).explanation(self)
+
+    def verdicts(self, digits: int = 6, *, colour: bool = False) -> str:
+        """Return the part of the text that is about the check, and a line that sums it up."""
+        text = _Text(digits, colour=colour)
+        return "\n\n".join([*text.findings(self), text.summary(self)]) + "\n"
 
 
-def explain(
+def explain(  # noqa: PLR0913  (the command's options)
     model: Model,
     source: str,
     *,
     wrt: Line | None = None,
     output: Line | None = None,
     lr: float | None = None,
+    strict: bool = True,
 ) -> Explanation:
     """Return the explanation of `output` (the last assignment, if None).
 
@@ -135,31 +161,36 @@ def explain(
     names in `wrt`, or by all inputs that aren't marked as data.
 
     Raises:
-        ExpressionError: if the computation fails, or a name is unknown.
+        ExpressionError: if the computation fails, or a name is unknown; with `strict` also if a
+            gradient doesn't exist that `wrt` has, or none does.
 
     """
-    result = _output(model, output)
+    name = _output(model, output)
     wanted = _wanted(model, wrt, stepped=lr is not None)
     named, made = model.record()
     labels = _label(model, named, made)
-    grads, steps, reasons = _differentiate(
-        model, named, made, result, wanted, chosen=wrt is not None
-    )
-    gradients = _gradients(model, named, result, wanted, grads, reasons)
+    result, xs = named[name], {key: named[key] for key in wanted}
+    ours = _differentiate(model, made, result, xs)
+    known = {key: g for key, g in ours.items() if not isinstance(g, Exception)}
+    if strict and len(known) < len(ours) and (wrt is not None or not known):
+        raise _place(model, made, next(g for g in ours.values() if isinstance(g, Exception)))
+    gradients = tuple(_gradients(model, result, xs, ours, labels))
     descent = None
     if lr is not None:
-        known = {row.name: row.gradient for row in gradients if row.gradient is not None}
-        moved = {name: g for name, g in known.items() if wrt is not None or name not in model.data}
+        moved = {key: g for key, g in known.items() if wrt is not None or key not in model.data}
         descent = _descend(model, moved, lr)
+    wrong = [xs[row.name] for row in gradients if not row.ok]
     return Explanation(
         source=source,
-        output=result,
-        value=named[result].data,
+        output=name,
+        value=result.data,
         values=tuple(_rows(model, named, made, labels)),
-        steps=tuple(_step_rows(steps, labels)),
-        gradients=tuple(gradients),
+        steps=tuple(_steps(result, {xs[key] for key in known}, labels)),
+        gradients=gradients,
+        kinks=tuple(map(str, kinks(result))),
+        culprit=locate(result, wrong) if wrong else "",
         descent=descent,
-        result=named[result],
+        result=result,
     )
 
 
@@ -272,57 +303,27 @@ def _bracket(text: str) -> str:
 
 # --- the backward pass ----------------------------------------------------------------------------
 
-_Edge = tuple[Value, Value, float, float, float]
 
+def _differentiate(
+    model: Model, made: Sequence[Made], result: Value, xs: Mapping[str, Value]
+) -> dict[str, float | Exception]:
+    """Return each gradient, or the error that says why it doesn't exist.
 
-def _differentiate(  # noqa: PLR0913  (one call, from explain)
-    model: Model,
-    named: Mapping[str, Value],
-    made: Sequence[Made],
-    output: str,
-    wanted: Sequence[str],
-    *,
-    chosen: bool,
-) -> tuple[dict[Value, float], list[_Edge], dict[str, str]]:
-    """Return the gradients, the steps in their order, and why some gradients don't exist.
-
-    Only edges that lead to a wanted value are walked, so that x**n at x = -2 has its derivative in
-    x although it has none in n.
+    Only edges that lead to the xs are walked, so that x**n at x = -2 has its derivative in x
+    although it has none in n.
     """
-    result = named[output]
     try:
-        return *_walk(result, {named[name] for name in wanted}), {}
+        return dict(zip(xs, differentiate(result, [*xs.values()], lift=False), strict=True))
     except (ArithmeticError, ValueError) as error:
-        failure = error
-    if chosen or len(wanted) * len(made) > CHECK_BUDGET:
-        raise _place(model, made, failure)
-    reasons: dict[str, str] = {}
-    for name in wanted:
+        if len(xs) * len(made) > CHECK_BUDGET:
+            raise _place(model, made, error) from None
+    ours: dict[str, float | Exception] = {}
+    for name, x in xs.items():
         try:
-            differentiate(result, [named[name]], lift=False)
+            (ours[name],) = differentiate(result, [x], lift=False)
         except (ArithmeticError, ValueError) as error:
-            reasons[name] = str(error)
-    exist = {named[name] for name in wanted if name not in reasons}
-    if not exist:
-        raise _place(model, made, failure)
-    return *_walk(result, exist), reasons
-
-
-def _walk(result: Value, wanted: set[Value]) -> tuple[dict[Value, float], list[_Edge]]:
-    computed, _ = sort(result)
-    wanted = set(wanted)
-    for node in computed:
-        if not wanted.isdisjoint(node.parents):
-            wanted.add(node)
-    grads: dict[Value, float] = {result: 1.0}
-    steps = [
-        (step.value, step.parent, step.upstream, step.local, step.contribution)
-        for step in contributions(computed, grads, wanted=wanted)
-    ]
-    if not all(map(math.isfinite, grads.values())):
-        message = "a gradient is beyond the largest double, 1.8e308"
-        raise OverflowError(message)
-    return grads, steps
+            ours[name] = error
+    return ours
 
 
 def _place(model: Model, made: Sequence[Made], failure: Exception) -> ExpressionError:
@@ -340,78 +341,45 @@ def _place(model: Model, made: Sequence[Made], failure: Exception) -> Expression
     return statement.line.error(index, str(failure), remedy, usage=False)
 
 
-def _step_rows(steps: Iterable[_Edge], labels: Mapping[Value, str]) -> Iterator[StepRow]:
+def _steps(result: Value, wanted: set[Value], labels: Mapping[Value, str]) -> Iterator[StepRow]:
+    computed, _ = sort(result)
+    for node in computed:
+        if not wanted.isdisjoint(node.parents):
+            wanted.add(node)
     totals: dict[Value, float] = {}
-    for value, parent, upstream, local, contribution in steps:
-        first = parent not in totals
-        total = contribution if first else totals[parent] + contribution
-        totals[parent] = total
-        names = labels[value], labels[parent]
-        yield StepRow(*names, upstream, local, contribution, total, first)
+    for step in contributions(computed, {result: 1.0}, wanted=wanted):
+        first = step.parent not in totals
+        total = totals[step.parent] = totals.get(step.parent, 0.0) + step.contribution
+        names = labels[step.value], labels[step.parent]
+        yield StepRow(*names, step.upstream, step.local, step.contribution, total, first)
 
 
 # --- the check ------------------------------------------------------------------------------------
 
 
-def _gradients(  # noqa: PLR0913, PLR0917  (one call, from explain)
+def _gradients(
     model: Model,
-    named: Mapping[str, Value],
-    output: str,
-    wanted: Sequence[str],
-    grads: Mapping[Value, float],
-    reasons: Mapping[str, str],
-) -> list[GradientRow]:
-    cost = _EVALUATIONS * sum(len(step.code) + 5 for step in model.needed(output))
-    rows = []
-    spent = 0
-    for name in wanted:
-        gradient = grads.get(named[name], 0.0)
-        if name in reasons:
-            rows.append(GradientRow(name, None, None, None, "undefined", reasons[name]))
-        elif spent + cost > CHECK_BUDGET:
-            reason = "too much to compute at once: choose fewer by --wrt"
-            rows.append(GradientRow(name, gradient, None, None, "unchecked", reason))
-        else:
-            spent += cost
-            rows.append(_check(model, named, output, name, gradient))
-    return rows
-
-
-def _check(
-    model: Model, named: Mapping[str, Value], output: str, name: str, gradient: float
-) -> GradientRow:
-    if named[name] is named[output]:
-        return GradientRow(name, gradient, 1.0, 0.0, "agrees")
-    difference, error = derivative(model.function(output, name), named[name].data)
-    if not (math.isfinite(difference) and math.isfinite(error)):
-        reason = f"{output} can't be computed on both sides of {name} = {named[name].data!r}"
-        return GradientRow(name, gradient, None, None, "unclear", reason)
-    size = max(abs(gradient), abs(difference))
-    slope = _slope(model.function(output, name), named[name].data)
-    if abs(gradient - difference) > 10.0 * error + _TOLERANCE * size + _ROUNDING * slope:
-        reason = (
-            "a kink here, where any slope between left and right will do, or a wrong derivative"
-        )
-        return GradientRow(name, gradient, difference, error, "differs", reason)
-    if error > _VAGUE * max(size, slope) + float_info.min:
-        reason = "the finite difference is too inaccurate here to tell"
-        return GradientRow(name, gradient, difference, error, "unclear", reason)
-    return GradientRow(name, gradient, difference, error, "agrees")
-
-
-def _slope(f: Callable[[float], float], x: float) -> float:
-    """Return how steep f is around x: the scale for a gradient that is 0 at x itself.
-
-    The least is a millionth of f per x, for where f is constant.
-    """
-    size = abs(x) or 1.0
-    step = 0.1 * size
-    try:
-        y = f(x)
-        around = max(abs(f(x + step) - y), abs(y - f(x - step)))
-        return max(around / step, 1e-6 * abs(y) / size)
-    except (ArithmeticError, ValueError):
-        return 0.0
+    result: Value,
+    xs: Mapping[str, Value],
+    ours: Mapping[str, float | Exception],
+    labels: Mapping[Value, str],
+) -> Iterator[GradientRow]:
+    # By label: what uses a value by its first name doesn't depend on a second one.
+    cost = sum(len(step.code) + 5 for step in model.needed(labels[result]))
+    left = CHECK_BUDGET // (cost or 1)
+    noise = rounding_bound(result)
+    for name, found in ours.items():
+        number = None if isinstance(found, Exception) else found
+        if left < _EVALUATIONS:
+            note = "too much to compute at once: choose fewer by --wrt"
+            yield GradientRow(name, number, None, None, "unchecked", ok=True, note=note)
+            continue
+        f = cache(model.function(labels[result], labels[xs[name]]))
+        told = judge(found, Curve(f, xs[name].data, noise=noise))
+        left -= f.cache_info().misses
+        known = math.isfinite(told.numeric) and math.isfinite(told.error)
+        difference, error = (told.numeric, told.error) if known else (None, None)
+        yield GradientRow(name, number, difference, error, told.verdict, told.ok, told.note)
 
 
 # --- descent --------------------------------------------------------------------------------------
@@ -439,7 +407,11 @@ def _descend(model: Model, gradients: Mapping[str, float], lr: float) -> Descent
 # --- as text --------------------------------------------------------------------------------------
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
-_VERDICTS = {"agrees": "green", "differs": "red"}
+_MOST_KINKS = 10
+_ON_KINKS = (
+    "A gradient that is made of subgradients may be wrong though each of them is right, in every "
+    "autograd engine: check at a point beside."
+)
 
 Cell = str | tuple[str, str]  # a text, or a text and its style
 
@@ -451,11 +423,11 @@ class _Text:
         self.digits = digits
         self.colour = colour
 
-    def render(self, explanation: Explanation) -> str:
+    def explanation(self, explanation: Explanation) -> str:
         sections = [
             self.values(explanation),
             self.steps(explanation),
-            self.gradients(explanation),
+            *self.findings(explanation),
         ]
         if explanation.descent is not None:
             sections.append(self.descent(explanation, explanation.descent))
@@ -516,10 +488,23 @@ class _Text:
             )
         return f"{title}\n{self.table(cells, gap=' ')}"
 
+    def findings(self, explanation: Explanation) -> Iterator[str]:
+        yield self.gradients(explanation)
+        if explanation.kinks:
+            lines = list(explanation.kinks[:_MOST_KINKS])
+            if len(explanation.kinks) > _MOST_KINKS:
+                lines.append(f"and {len(explanation.kinks) - _MOST_KINKS} more")
+            if not explanation.ok:
+                lines.append(_ON_KINKS)
+            note = "where a subgradient stands in for the derivative that doesn't exist"
+            yield "\n".join([self.heading("Kinks", note), *map(_wrapped, lines)])
+        if explanation.culprit:
+            heading = self.heading("Mistake", "where in the graph it comes from")
+            yield "\n".join([heading, *map(_wrapped, explanation.culprit.split("\n"))])
+
     def gradients(self, explanation: Explanation) -> str:
         rows = explanation.gradients
-        y = explanation.output
-        names = [f"∂{y}/∂{row.name}" for row in rows]
+        names = [f"∂{explanation.output}/∂{row.name}" for row in rows]
         errors = ["-" if row.error is None else f"{row.error:.2g}" for row in rows]
         table = grid(
             names,
@@ -529,17 +514,24 @@ class _Text:
         )
         table[0].append(("verdict", "dim"))
         for line, row in zip(table[1:], rows, strict=True):
-            line.append((row.verdict, _VERDICTS.get(row.verdict, "yellow")))
+            style = "yellow" if row.ok else "red"
+            line.append((row.label, "green" if row.label == "right" else style))
         note = "by the chain rule, and checked by finite differences"
         lines = [self.heading("Gradients", note), self.table(table)]
-        # Under the table, one line for each reason: in it they would tear the columns apart.
-        reasons: dict[str, list[str]] = {}
+        # Under the table, one line for each note: in it they would tear the columns apart.
+        notes: dict[str, list[str]] = {}
         for name, row in zip(names, rows, strict=True):
-            reasons.setdefault(row.reason, []).append(name)
-        reasons.pop("", None)
-        for reason, which in reasons.items():
-            lines.append(f"  {_listing(which, 6)}: {reason}")
+            notes.setdefault(row.note, []).append(name)
+        notes.pop("", None)
+        lines += [_wrapped(f"{_listing(which, 6)}: {text}") for text, which in notes.items()]
         return "\n".join(lines)
+
+    def summary(self, explanation: Explanation) -> str:
+        counts = Counter(row.label for row in explanation.gradients)
+        labels = sorted(counts, key=lambda label: label != "right")
+        text = ", ".join(_count(counts[label], label) for label in labels)
+        style = "yellow" if explanation.ok else "red"
+        return self.paint(text, "green" if labels == ["right"] else style)
 
     def descent(self, explanation: Explanation, descent: Descent) -> str:
         rows = [*descent.parameters, *descent.values]
@@ -573,6 +565,14 @@ class _Text:
             ]
             lines.append(("  " + gap.join(cells)).rstrip())
         return "\n".join(lines)
+
+
+def _count(number: int, label: str) -> str:
+    return f"{number} {label if number == 1 else label.replace('kink', 'kinks')}"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 80, initial_indent="  ", subsequent_indent="    ")
 
 
 def align(numbers: Sequence[str]) -> list[str]:

@@ -81,7 +81,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     trace = _Trace(f, points, range(len(points)), {}, "jvp")
     along = dict(zip(trace.leaves, directions, strict=True))
     lift = trace.lift or any(type(x) is Value for x in directions)
-    flat = _push(trace.outputs, along, lift=lift)
+    flat = push(trace.outputs, along, lift=lift)
     if not (ieee.active() or all_finite([plain(x) for x in flat])):
         message = "jvp: the derivative along the tangents is infinite or undefined"
         raise OverflowError(message)
@@ -231,8 +231,11 @@ def _one_or_all(parts: tuple[Any, ...], argnums: Argnums) -> Any:
     return parts if isinstance(argnums, tuple) else parts[0]
 
 
-def _push(outputs: Sequence[Any], along: dict[Value, Any], *, lift: bool) -> list[Any]:
-    # Forward mode: the tangent of a value is the sum of local · tangent over its parents.
+def push(outputs: Sequence[Any], along: dict[Value, Any], *, lift: bool) -> list[Any]:
+    """Return the tangents of the outputs, given those of the inputs, by forward mode.
+
+    The tangent of a value is the sum of local · tangent over its parents.
+    """
     for y in outputs:
         for node, passing in _passing(y) if type(y) is Value else ():
             if node in along:

