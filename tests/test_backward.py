@@ -474,3 +474,16 @@ def test_forward_backward_steps_and_errors_leave_no_reference_cycles() -> None:
         gc.set_debug(flags)
         gc.garbage.clear()
         gc.enable()
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_weights_that_two_nodes_share_are_stale_in_the_older_one(newest_first):
+    weights, x = (Value(1.0, "w"), Value(2.0)), (Value(3.0), 1.0)
+    before = autograd.dot(weights, x)
+    weights[0].data = 5.0
+    after = autograd.dot(weights, x)
+    total = after + before if newest_first else before + after
+    with pytest.raises(RuntimeError, match="the data of leaf 'w' changed"):
+        total.backward()
+    after.backward()
+    assert weights[0].grad == 3.0

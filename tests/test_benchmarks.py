@@ -59,3 +59,24 @@ def test_draw_prints_a_line_for_each_graph_and_engine_and_names_a_peer_that_is_a
     for peer in ("micrograd's recipe", "torchviz"):
         assert re.search(rf"^{peer}(: not installed|, chain 100)", done.stdout, re.MULTILINE)
     assert re.search(r"^aim: .*: [\d.]+, (met|NOT MET)$", done.stdout, re.MULTILINE)
+
+
+def test_checkers_confirms_its_cases_and_prints_a_row_for_each_way_to_call_ours(tmp_path):
+    command = [sys.executable, str(BENCHMARKS / "checkers.py"), "--peers", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "mpmath: 100 gradients are wrong, 100 right" in done.stdout
+    for name in ("ours", "ours, in a graph"):
+        row = rf"^{name}( +[\d.]+){{2}} +[\d-]+( +[\d.]+){{2}}$"
+        assert re.search(row, done.stdout, re.MULTILINE)
+    for peer in ("torch gradcheck", "JAX check_grads", "HIPS autograd check_grads"):
+        assert f"{peer}: not in {tmp_path}, left out" in done.stdout
+    # How well the checker judges is no matter of speed: it misses none and alarms at none.
+    assert len(re.findall(r"^aim: ours.* <= 0: 0, met$", done.stdout, re.MULTILINE)) == 4
+
+
+def test_verdicts_counts_what_was_called_wrong_and_what_was_missed():
+    command = [sys.executable, str(BENCHMARKS / "verdicts.py"), "--checks", "500"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^aim: .* <= 0: 0, met$", done.stdout, re.MULTILINE)) == 2

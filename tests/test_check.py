@@ -255,6 +255,25 @@ def test_a_gradient_of_any_origin_may_be_an_array():
         check_gradients(f, [1.0, 2.0], gradient=lambda _: [1.0, 2.0, 3.0])
 
 
+def test_an_error_of_backward_counts_where_the_derivative_exists(monkeypatch):
+    def f(a):
+        return ops.maximum(sqrt(a * a) - 9.0, a)  # at 0 the root isn't taken, and is steep there
+
+    assert check_gradients(f, 0.0)
+    monkeypatch.setattr(ops.maximum, "routes", False)  # and so the branch not taken is asked
+    assert not check_gradients(f, 0.0)
+
+
+def test_a_leaf_that_is_no_input_may_have_no_derivative():
+    assert check_gradients(lambda x: x ** Value(3.0), -2.0)
+
+
+def test_at_a_corner_of_its_domain_a_kink_has_nothing_to_lie_between():
+    report = check_gradients(autograd.clip, -1.0, -1.0, -1.0)
+    assert verdicts(report) == {"a": "right", "b": "edge of the domain", "c": "edge of the domain"}
+    assert report
+
+
 # --- an operation by itself -----------------------------------------------------------------------
 
 

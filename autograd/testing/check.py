@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from autograd.backward import differentiate, gradients, sort
 from autograd.kinks import kinks
 from autograd.op import Op
-from autograd.value import Value
+from autograd.value import Value, plain
 
 from .differences import Curve
 from .inputs import Inputs
 from .locate import locate
 from .rounding import rounding_bound
-from .verdict import UNSEEN, Judgement, Verdict, judge, not_repeatable
+from .verdict import KNOWN, UNSEEN, Judgement, Verdict, corner_forgiven, judge, not_repeatable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -245,7 +245,7 @@ def _own_report(f: Callable[..., Any], args: Sequence[Any], inputs: Inputs, orde
     rows: list[Row] = []
     culprit = ""
     for level in range(1, order + 1):
-        found, wrong = _rows_of_level(f, inputs, level)
+        found, wrong = _rows_of_level(f, inputs, level, order)
         rows += found
         if wrong is not None:
             rows = _exchanged(rows)
@@ -257,13 +257,14 @@ def _own_report(f: Callable[..., Any], args: Sequence[Any], inputs: Inputs, orde
 
 
 def _rows_of_level(
-    f: Callable[..., Any], inputs: Inputs, level: int
+    f: Callable[..., Any], inputs: Inputs, level: int, order: int
 ) -> tuple[list[Row], int | None]:
     """Return the verdicts on the derivatives of that order, and which output has a wrong one."""
     traced = _trace(f, inputs, inputs.point, level)
     outputs = traced.levels[-1]
-    found = [_our_derivatives(out.value, traced.leaves) for out in outputs]
+    found = [_our_derivatives(out.value, traced.leaves, lift=level < order) for out in outputs]
     trust = [_Trust.of(out.value) for out in outputs]
+    on_kink = [bool(kinks(out.value)) for out in outputs]
     same = traced.data() == _trace(f, inputs, inputs.point, level).data()
     along = [_Along(f, inputs, {i: 1.0}, level) for i in range(len(inputs.point))]
     rows: list[Row] = []
@@ -273,6 +274,8 @@ def _rows_of_level(
             _judge_all(found[k][i], along[i].output(k), x, trust[k]) if same else not_repeatable()
             for i, x in enumerate(inputs.point)
         ]
+        if on_kink[k]:
+            judged = [corner_forgiven(j) for j in judged]
         judged = _along_diagonals(
             [derivatives[0] for derivatives in found[k]],
             judged,
@@ -295,7 +298,7 @@ class _Trust(NamedTuple):
     @classmethod
     def of(cls, y: Value) -> _Trust:
         ours = all(node.op is not None and node.op.builtin for node in sort(y)[0])
-        return cls(rounding_bound(y), 0.0 if ours else UNSEEN)
+        return cls(rounding_bound(y), KNOWN if ours else UNSEEN)
 
 
 def _along_diagonals(
@@ -327,20 +330,33 @@ def _row(name: str, ours: float | Exception, found: Judgement) -> Row:
     return Row(name, number, found.numeric, found.error, found.verdict, found.ok, found.note)
 
 
-def _our_derivatives(y: Value, leaves: list[Value]) -> list[tuple[float | Exception, ...]]:
-    """Return, for each leaf, ∂y/∂leaf by backward() and by gradients()."""
+def _our_derivatives(
+    y: Value, leaves: list[Value], *, lift: bool
+) -> list[tuple[float | Exception, ...]]:
+    """Return, for each leaf, ∂y/∂leaf by backward(), by its floats and, with `lift`, by its graph.
+
+    Where backward() raises an error, each derivative is asked for by itself. If all are there, and
+    no leaf that isn't an input can be the reason, the error is the result.
+    """
     for leaf in leaves:
         leaf.grad = 0.0
+    single = [_one_derivative(y, leaf, lift=False) for leaf in leaves]
     try:
         y.backward()
-    except (ArithmeticError, ValueError):  # of one of them: the others may well exist
-        return [(_one_derivative(y, leaf),) for leaf in leaves]
-    return [(leaf.grad, _one_derivative(y, leaf)) for leaf in leaves]
+    except (ArithmeticError, ValueError) as error:
+        others = set(sort(y)[1]).difference(leaves)
+        if others or any(isinstance(x, Exception) for x in single):
+            return [(x,) for x in single]
+        return [(error,) for _ in single]
+    ways = [[leaf.grad for leaf in leaves], single]
+    if lift:
+        ways.append([_one_derivative(y, leaf, lift=True) for leaf in leaves])
+    return list(zip(*ways, strict=True))
 
 
-def _one_derivative(y: Value, leaf: Value) -> float | Exception:
+def _one_derivative(y: Value, leaf: Value, *, lift: bool) -> float | Exception:
     try:
-        return float(differentiate(y, [leaf], lift=False)[0])
+        return plain(differentiate(y, [leaf], lift=lift)[0])
     except (ArithmeticError, ValueError) as error:
         return error
 
@@ -354,7 +370,7 @@ def _judge_all(
         if verdict.ok and other != candidates[0]:
             second = judge(other, curve)
             if not second.ok:
-                note = f"backward() is right, gradients() gives {other}: {second.note}"
+                note = f"backward() is right, but gradients() gives {other}: {second.note}"
                 return second._replace(note=note)
     return verdict
 
