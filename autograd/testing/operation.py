@@ -10,9 +10,9 @@ from autograd.backward import differentiate
 from autograd.op import Interval, Op, to_float
 from autograd.value import Value, plain
 
-from .check import Report, Row
 from .differences import Curve
 from .locate import domain_of
+from .report import Report, Row
 from .verdict import Judgement, judge
 
 if TYPE_CHECKING:
