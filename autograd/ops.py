@@ -822,6 +822,8 @@ def softmax(xs: Any) -> Any:
     The operands of a share are its own x first, then the others in their order.
     """
     operands = sequence(xs, "softmax")
+    if operands and {*map(type, operands)} == {float}:
+        return special.softmax_shares(operands)  # all at once: logsumexp's derivative asks for it
     return [_share_op.apply(_first(operands, i)) for i in range(len(operands))]
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "softmax_share",
+    "softmax_shares",
     "softplus",
 ]
 
@@ -216,7 +217,12 @@ def logaddexp(a: float, b: float) -> float:
 
 
 def softmax_share(xs: Sequence[float]) -> float:
-    """exp(xs[0]) / sum of exp(x): the share of the first term.
+    """exp(xs[0]) / sum of exp(x): the share of the first term; see softmax_shares."""
+    return softmax_shares(xs)[0]
+
+
+def softmax_shares(xs: Sequence[float]) -> list[float]:
+    """exp(x) / sum of exp(x) for each x.
 
     Each exponential is of d = x - m, m being the greatest term.  The rounding of d, up to 5.7e-14
     where d is near -700, is put back to first order: exp(d + e) = exp(d)*(1 + e), the next term
@@ -229,11 +235,11 @@ def softmax_share(xs: Sequence[float]) -> float:
         raise ValueError("softmax_share(xs): xs must not be empty")
     greatest = max(xs)
     if any(map(math.isnan, xs)) or greatest == -math.inf:
-        return math.nan
+        return [math.nan] * len(xs)
     if greatest == math.inf:
         if sum(x == math.inf for x in xs) > 1:
-            return math.nan
-        return 1.0 if xs[0] == math.inf else 0.0
+            return [math.nan] * len(xs)
+        return [1.0 if x == math.inf else 0.0 for x in xs]
     terms = []
     for x in xs:
         d = x - greatest
@@ -241,7 +247,8 @@ def softmax_share(xs: Sequence[float]) -> float:
         terms.append(
             math.exp(d) * (1.0 + _difference_error(x, greatest, d)) if d > _EXP_UNDERFLOW else 0.0
         )
-    return terms[0] / math.fsum(terms)
+    total = math.fsum(terms)
+    return [term / total for term in terms]
 
 
 # --- The gamma function's logarithm and its derivatives ------------------------------------

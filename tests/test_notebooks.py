@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +15,7 @@ from xml.etree import ElementTree as ET
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
@@ -21,6 +24,7 @@ from traitlets.config import Config
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SVG = "{http://www.w3.org/2000/svg}"
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST = 60  # seconds a notebook may take; they take a few
@@ -61,11 +65,12 @@ def surroundings(folder):
 
     PYTHONWARNINGS is one of those left out: what the kernel's own libraries warn of isn't ours.
     """
-    unwanted = ("IPYTHON", "JUPYTER", "PYTHON")
+    unwanted = ("HYPOTHESIS", "IPYTHON", "JUPYTER", "MATPLOTLIB", "MPL", "PYTHON")
     own = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     return own | {"IPYTHONDIR": str(folder), "PYTHONPATH": str(ROOT)}
 
 
+@cache
 def execute(path: Path) -> Run:
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     # Not pytest's directory, whose name can be too long for that of a socket.
@@ -108,7 +113,8 @@ def last_line(cell):
 
 
 def test_the_notebooks_are_there():
-    assert {"01_chain_rule", "02_seeing_graphs"} <= {path.stem for path in NOTEBOOKS}
+    wanted = {"01_chain_rule", "02_seeing_graphs", "03_checking_gradients"}
+    assert wanted <= {path.stem for path in NOTEBOOKS}
 
 
 @every_notebook
@@ -130,7 +136,8 @@ def test_a_notebook_is_kept_without_outputs(path):
 def test_a_notebook_defines_nothing_but_formulas(path):
     # What could be used again belongs into the packages. A function to differentiate is one line.
     cells = nbformat.read(path, as_version=nbformat.NO_CONVERT).cells
-    trees = [ast.parse(cell.source) for cell in cells if cell.cell_type == "code"]
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    trees = [ast.parse(TransformerManager().transform_cell(source)) for source in sources]
     for node in (node for tree in trees for node in ast.walk(tree)):
         assert not isinstance(node, ast.ClassDef | ast.AsyncFunctionDef | ast.Lambda)
         if isinstance(node, ast.FunctionDef):
@@ -158,12 +165,13 @@ def test_a_cell_that_ends_in_a_drawing_shows_it_as_svg_and_as_an_image(run):
         (data,) = shown(cell)
         assert {"image/svg+xml", "text/html", "text/plain"} == data.keys()
         root = ET.fromstring(data["image/svg+xml"])  # noqa: S314  (our own)
-        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert root.tag == f"{SVG}svg"
         assert data["text/html"].startswith('<img class="ag-image"')
 
 
 def test_whatever_a_notebook_displays_is_a_picture_or_a_page(run):
-    assert all("text/html" in data for cell in run.cells for data in shown(cell))
+    for data in (data for cell in run.cells for data in shown(cell)):
+        assert {"text/html", "image/svg+xml"} & data.keys()
 
 
 def test_a_cell_that_ends_in_a_stepper_shows_it_as_html(run):
@@ -202,7 +210,54 @@ def test_the_first_notebook_draws_the_neuron_with_its_gradients(first):
     (cell,) = [cell for cell in first.cells if last_line(cell) == "draw(o)"]
     (data,) = shown(cell)
     root = ET.fromstring(data["image/svg+xml"])  # noqa: S314  (our own)
-    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    texts = {element.text for element in root.iter(f"{SVG}text")}
     assert {"x1", "w1", "x2", "w2", "b", "n", "o"} <= texts
     grads = {float(text[5:]) for text in texts if text and text.startswith("grad ")}
     assert grads == {-1.5, 1.0, 0.5, 0.0}
+
+
+@pytest.fixture(scope="module")
+def third() -> Run:
+    return execute(ROOT / "notebooks" / "03_checking_gradients.ipynb")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("1e-200      1e+00      1e+00", id="no-difference-is-left-at-1e-200"),
+        pytest.param("  kink\n", id="kink"),
+        pytest.param("  too noisy to tell\n", id="noise"),
+        pytest.param("  edge of the domain\n", id="edge"),
+        pytest.param("  infinite or undefined\n", id="infinite"),
+        pytest.param("w1[0][1]  -0.003017757777  -0.003017757777 ± ", id="W3"),
+        pytest.param("guess  -0.233  -0.466 ± ", id="listing"),
+        pytest.param('; v0 = logit(x0)")', id="shrunk"),
+        pytest.param("reverse mode         -12.353553390593273  10.25699027111255 ", id="exercise"),
+        pytest.param("v4 = sqrt(v3) = sqrt(0.0) = 0.0", id="nan"),
+    ],
+)
+def test_the_third_notebook_prints_the_figures_that_learners_look_for(third, text):
+    assert text in third.printed
+
+
+def test_the_third_notebook_plots_in_svg_with_labelled_axes_on_a_transparent_ground(third):
+    plotting = [cell for cell in third.cells if "plt.show()" in cell.source]
+    assert len(plotting) == 3
+    for cell in plotting:
+        (data,) = shown(cell)
+        assert {"image/svg+xml", "text/plain"} == data.keys()
+        root = ET.fromstring(data["image/svg+xml"])  # noqa: S314  (our own)
+        texts = {"".join(element.itertext()).strip() for element in root.iter(f"{SVG}text")}
+        labels = re.findall(r'(?:[xy]label|title)="(.+)"', cell.source)
+        assert len(labels) == 3
+        assert texts.issuperset(labels)
+        for ground in ("patch_1", "patch_2"):  # the figure's and the axes'
+            (path,) = root.iterfind(f".//{SVG}g[@id='{ground}']/{SVG}path")
+            assert "fill: none" in path.get("style", "")
+
+
+def test_the_colours_of_the_third_notebooks_plots_can_be_seen_on_white_and_on_black(third):
+    for cell in (cell for cell in third.cells if "plt.show()" in cell.source):
+        (data,) = shown(cell)
+        colours = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", data["image/svg+xml"]))
+        assert colours == {"#2563eb", "#dc2626", "#64748b"}
