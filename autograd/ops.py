@@ -739,7 +739,10 @@ mean = Variadic(
 
 def _dot(*xs: float) -> float:
     half = len(xs) // 2
-    return _total(*map(operator.mul, xs[:half], xs[half:]))
+    try:
+        return fsum(map(operator.mul, xs[:half], xs[half:]))
+    except OverflowError:
+        return _total(*map(operator.mul, xs[:half], xs[half:]))
 
 
 def _ieee_dot(*xs: float) -> float:

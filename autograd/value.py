@@ -208,7 +208,10 @@ class Value(Methods):
             )
             data = [plain(x) for x in operands]
         node = _new(Value)
-        node._data = op.evaluate(*data)
+        try:
+            node._data = op.forward(*data)
+        except (ArithmeticError, ValueError) as error:
+            node._data = op.exceptional(error, *data)
         node._grad = None
         node.op = op
         if op.arity == 1:
