@@ -1,7 +1,8 @@
-"""The command line: `autograd explain` and `autograd check`, of a text with formulas.
+"""The command line: `autograd explain`, `autograd check` and `autograd train`.
 
 autograd explain EXPRESSION|FILE name=value ...    values, steps, gradients, descent, drawings
 autograd check   EXPRESSION|FILE name=value ...    are the gradients right? Status 1 if not
+autograd train   moons|iris|digits|FILE.csv ...    a network, trained (written in nn/command.py)
 """
 
 from __future__ import annotations
@@ -116,6 +117,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: list[str]) -> int:
     parser, commands = _parsers()
     name = argv[0] if argv else ""
+    if name == "train":
+        from nn.command import main as train  # noqa: PLC0415  (the other commands need no nn)
+
+        return train(argv[1:])
     if name not in commands:
         parser.parse_args(argv)  # --help, --version and errors end here
         parser.print_help()
@@ -302,6 +307,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         )
         for option in command.options:
             parsers[name].add_argument(option, **_OPTIONS[option])
+    group.add_parser("train", help="train a network on moons, iris, digits or a CSV file")
     return parser, parsers
 
 
