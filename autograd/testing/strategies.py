@@ -414,6 +414,10 @@ class Expression:
             return f'Expression.parse("""{text}""")'
         return f'Expression.parse("{text}")'
 
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: FBT001  (IPython's protocol)
+        # Hypothesis would write out the fields of what it drew.
+        printer.text(repr(self))
+
     def _written(self) -> Iterator[str]:
         names = [f"x{k}" for k in range(len(self.inputs))]
         for k, x in enumerate(self.inputs):
