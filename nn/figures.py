@@ -50,7 +50,7 @@ def style(axes: Axes) -> None:
 def legend(axes: Axes) -> None:
     """Put a legend above the axes, where it hides nothing."""
     axes.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, labelcolor=INK
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, labelcolor=INK
     )
 
 

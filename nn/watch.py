@@ -16,16 +16,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import hypot, inf, sqrt
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from autograd import Value
 
 from .blocks import Activation
+from .hooks import Hook
 from .layers import Neuron
 from .module import Module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from .history import History
 
@@ -87,16 +88,19 @@ class Watching:
         if not self._layers:
             message = f"{model.signature()} has no layer to watch: no part of it has parameters"
             raise ValueError(message)
-        self._hooks: list[_Hook] = []
+        self._hooks: list[Hook] = []
         self.records: list[Record] = []
         self.activations: dict[str, list[float]] = {}
 
     def __enter__(self) -> Self:
+        hooks = [hook for layer in self._layers for hook in layer.hooks()]
+        for hook in hooks:  # all of them first: none is left hanging after an error
+            hook.check()
         for layer in self._layers:
             layer.begin()
-            self._hooks += layer.hooks()
-        for hook in self._hooks:
+        for hook in hooks:
             hook.hang()
+        self._hooks = hooks
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -151,10 +155,10 @@ class _Watched:
         self._silent: list[list[bool]] = []
         self._saturated = 0
 
-    def hooks(self) -> Iterator[_Hook]:
-        yield _Hook(self.module, "forward", self.see)
+    def hooks(self) -> Iterator[Hook]:
+        yield Hook(self.module, "forward", self.see)
         if type(self.module).forward_batch is not Module.forward_batch:
-            yield _Hook(self.module, "forward_batch", self.see_all)
+            yield Hook(self.module, "forward_batch", self.see_all)
 
     def see(self, output: Any) -> None:
         # Numbers, not Values: those would keep the graphs of a whole epoch.
@@ -191,38 +195,6 @@ class _Watched:
         return made
 
 
-class _Hook:
-    """Stands before a method of one module, and shows what it returns in training."""
-
-    def __init__(self, module: Module, name: str, show: Callable[[Any], None]) -> None:
-        self._module = module
-        self._name = name
-        self._show = show
-        self._method = getattr(module, name)
-
-    def hang(self) -> None:
-        # On the object, where it hides the class' method from this one module alone.
-        if self._name in vars(self._module):
-            message = f"{self._module.signature()} is watched already: leave that `with` first"
-            raise RuntimeError(message)
-        vars(self._module)[self._name] = self
-
-    def take_down(self) -> None:
-        if vars(self._module).get(self._name) is self:
-            del vars(self._module)[self._name]
-
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
-        output = self._method(*inputs, **options)
-        if self._module.training:
-            self._show(output)
-        return output
-
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        # A copy would go on computing with the original's parameters.
-        message = "a watched model can't be copied or pickled: leave the `with` first"
-        raise TypeError(message)
-
-
 def _layers(model: Module) -> Iterator[tuple[str, Module]]:
     for name, module in model.named_modules():
         is_part = isinstance(module, Neuron) and module is not model
@@ -241,7 +213,10 @@ def _values(output: Any) -> Iterator[Value]:
 
 
 def _is_silent(x: Value) -> bool:
-    return x.data == 0.0 and x.op is not None and all(slope() == 0.0 for _, slope in x.edges())
+    if x.data != 0.0 or x.op is None:
+        return False
+    # Others can do that, too: maximum(0, x), clip, or an operation of the user's own.
+    return x.op.name == "relu" or all(slope() == 0.0 for _, slope in x.edges())
 
 
 def _is_saturated(x: Value) -> bool:
