@@ -54,8 +54,8 @@ def gradients(model: Module, loss: Value) -> list[float]:
 
 def test_a_program_written_for_micrograd_trains_two_moons():
     angles = [math.pi * i / 11 for i in range(12)]
-    X = [[math.cos(a), math.sin(a)] for a in angles]  # noqa: N806  (what data is called)
-    X += [[1.0 - math.cos(a), 0.5 - math.sin(a)] for a in angles]  # noqa: N806
+    X = [[math.cos(a), math.sin(a)] for a in angles]
+    X += [[1.0 - math.cos(a), 0.5 - math.sin(a)] for a in angles]
     y = np.array([-1] * 12 + [1] * 12)
 
     model = MLP(2, [16, 16, 1], seed=1337)
