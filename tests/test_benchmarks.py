@@ -80,3 +80,17 @@ def test_verdicts_counts_what_was_called_wrong_and_what_was_missed():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"^aim: .* <= 0: 0, met$", done.stdout, re.MULTILINE)) == 2
+
+
+def test_train_compares_its_engines_and_says_of_each_aim_whether_it_is_met():
+    command = [sys.executable, str(BENCHMARKS / "train.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "moons, textbook: same losses and gradients, 337 of them" in done.stdout
+    for problem in ("moons", "digits", "fit"):
+        assert re.search(rf"^{problem}: ms per step", done.stdout, re.MULTILINE)
+    for peer in ("micrograd", "xad"):
+        there = importlib.util.find_spec(peer) is not None
+        expected = f"moons, {peer}: same" if there else f"{peer}: not installed, left out"
+        assert expected in done.stdout
+    assert re.search(r"^aim: fit, .*: [\d.]+, (met|NOT MET)$", done.stdout, re.MULTILINE)

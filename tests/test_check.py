@@ -374,3 +374,18 @@ def test_bad_input_says_what_came():
         check_gradients(lambda _: "a", 1.0)
     with pytest.raises(ValueError, match=r"^log\(-1\.0\): operand must be > 0$"):
         check_gradients(autograd.log, -1.0)
+
+
+# --- a second opinion -----------------------------------------------------------------------------
+
+
+def test_where_differences_are_too_noisy_mpmath_is_asked():
+    (row,) = check_gradients(lambda x: (x + 1e16) - 1e16, 3.0).rows
+    assert (row.verdict, row.numeric) == ("right", 1.0)
+    assert "mpmath gives 1" in row.note
+
+
+def test_a_number_that_mpmath_does_not_confirm_stays_untold():
+    (row,) = check_gradients(lambda x: autograd.tan(autograd.sinh(x)), 66.0).rows
+    assert row.verdict == "too noisy to tell"
+    assert "mpmath gives 3.34" in row.note

@@ -37,7 +37,7 @@ LAYERS: dict[str, set[str]] = {
     "compile": {"op", "value", "backward"},
     "define": {"value", "testing"},
     "expression": {"ops", "value"},
-    "explain": {"expression", "backward", "testing"},
+    "explain": {"expression", "backward", "kinks", "testing"},
 }
 
 # The only imports upwards, each made inside the method that needs it, when it is called: what

@@ -113,7 +113,15 @@ def last_line(cell):
 
 
 def test_the_notebooks_are_there():
-    wanted = {"01_chain_rule", "02_seeing_graphs", "03_checking_gradients"}
+    wanted = {
+        "01_chain_rule",
+        "02_seeing_graphs",
+        "03_checking_gradients",
+        "04_train_a_network",
+        "05_when_training_fails",
+        "06_optimisers",
+        "07_convolution_recurrence_transfer",
+    }
     assert wanted <= {path.stem for path in NOTEBOOKS}
 
 

@@ -14,6 +14,7 @@ from autograd.value import Value, plain
 from .differences import Curve
 from .inputs import Inputs
 from .locate import locate
+from .opinion import second_opinion
 from .report import Report, Row
 from .rounding import rounding_bound
 from .verdict import KNOWN, UNSEEN, Judgement, corner_forgiven, judge, not_repeatable
@@ -38,7 +39,8 @@ def check_gradients(
 
     f takes numbers, (nested) lists of numbers, leaf Values or models (objects with
     `named_parameters()`), and returns a number or a list of numbers. With `order=2` the second
-    derivatives are held against differences of the first ones, and so on.
+    derivatives are held against differences of the first ones, and so on. Where differences are too
+    noisy to tell, mpmath is asked, if it is installed.
 
     With `gradient`, its result at `args` is judged instead of ours: f and `gradient` are functions
     of floats, of any origin; `gradient(*args)` returns ∂f/∂args, one number for each input.
@@ -192,6 +194,12 @@ def _rows_of_level(
             lambda ways, k=k: _Along(f, inputs, ways, level).output(k),  # type: ignore[misc]
             inputs.point,
         )
+        if any(found.verdict == "too noisy to tell" for found in judged) and same:
+            again = _trace(f, inputs, inputs.point, level)  # a model's parameters are back now
+            judged = [
+                second_opinion(j, ways[0], again.levels[-1][k].value, leaf)
+                for j, ways, leaf in zip(judged, found[k], again.leaves, strict=True)
+            ]
         alone = len(outputs) == 1
         names = [out.derivative_name(name, alone=alone) for name in inputs.names]
         rows += [_row(name, d[0], j) for name, d, j in zip(names, found[k], judged, strict=True)]
