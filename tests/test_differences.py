@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import ORACLE
 
+from autograd import special
 from autograd.testing.differences import LEFT, RIGHT, UNKNOWN, Curve, derivative, slope_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ DIFFICULT: list[Case] = [
     ("rounded to 32 bits", lambda x: single(math.sin(single(x))), 1.0, math.cos(1.0)),
     ("a kink a millionth away", lambda x: max(x, 1.0), 1.0 + 1e-6, 1.0),
     ("a kink in the second derivative", lambda x: x * abs(x), 0.0, 0.0),
+    (
+        "nearly constant, and seen from afar a constant with a bump",
+        lambda x: 8.0 / math.hypot(8.0, special.inversion(special.inversion(x, x), 4.0)),
+        -6.0,
+        -7.05199735340074e-08,
+    ),
     (
         "a wiggle narrower than most steps",
         lambda x: math.sin(x) + (x - 1.0) * math.exp(-(((x - 1.0) / 1e-5) ** 2)),

@@ -193,8 +193,8 @@ def test_numbers_are_simple_when_they_have_shrunk():
     expected = {"sin": 1.0, "log": 1.0, "asin": 0.5, "acosh": 2.0, "exp": 1.0}
     for name, number in expected.items():
         assert simplest(ad.points(name)) == (number,)
-    assert simplest(ad.points(autograd.maximum)) in {(1.0, 2.0), (2.0, 1.0)}
-    assert simplest(ad.points("clip"))[:2] == (1.0, -1.0)
+    for name in ("maximum", "hypot", "clip"):  # equal operands of the first are a kink
+        assert {abs(x) for x in simplest(ad.points(name))} <= {0.5, 1.0, 2.0}
     assert simplest(ad.points(autograd.dot)) == (1.0, 1.0)
 
 
@@ -333,6 +333,21 @@ def test_an_expression_reads_like_the_program_that_it_is():
     assert repr(expression) == f'Expression.parse("""\n{expression}\n""")'
     assert expression(2.0, -1.5) == 5.125
     assert repr(Expression.parse("x0 = 1.0; v0 = -x0")) == 'Expression.parse("x0 = 1.0; v0 = -x0")'
+
+
+def test_hypothesis_shows_the_call_that_makes_a_thing_again():
+    @settings(database=None, derandomize=True, phases=[Phase.generate, Phase.shrink])
+    @given(ad.expressions(), ad.networks())
+    def fails(e: Expression, n: Network) -> None:
+        raise AssertionError(f"for {e} and {n}")
+
+    with pytest.raises(AssertionError, match="for x0") as caught:
+        fails()
+    text = "\n".join(caught.value.__notes__)
+    assert 'e=Expression.parse("x0 = 1.0; v0 = +x0")' in text
+    assert (
+        "n=Network(activation='tanh', weights=[[[1.0, 1.0]]], rows=[[1.0]], targets=[1.0])" in text
+    )
 
 
 def test_a_constant_is_not_taken_for_a_place():
@@ -589,7 +604,7 @@ def test_impossible_networks_are_refused():
     for size in ("max_layers", "max_width", "max_rows"):
         with pytest.raises(ValueError, match=f"{size} must be at least 1; got 0"):
             ad.networks(**dict[str, Any]({size: 0}))
-    for activations in ([], ["mul"]):
+    for activations in ([], ["mul"], ["tanh", autograd.mul]):
         with pytest.raises(ValueError, match="activations are operations of one operand; got "):
             ad.networks(activations=activations)
 

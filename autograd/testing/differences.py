@@ -40,6 +40,7 @@ _RESOLVED = 1e-4  # an error, in units of the slopes nearby, at which f has been
 SEEN = 0.1  # one that leaves no room for a kink, a jump or noise that hides all
 _TIGHT = 1e-11  # one that need not be better
 _SUBNORMAL = 16.0 * 5e-324  # the roundings of numbers so small that they have few digits
+_FINE = 1e-3  # the part of |x| below which a function may be smooth by rounding
 _NOISES = 4.0  # times the noise, in which a rise may get lost
 _SLIGHT = 1e-6  # noise that a number has from rounding, and no kink
 
@@ -194,7 +195,8 @@ def _best(curve: Curve, tried: dict[float, Estimate]) -> Estimate:
         if believed and _relative(closer) > SEEN:
             believed[size] = closer  # noise to its own eyes: no witness against a wider interval
             continue
-        if any(_is_texture(closer, size, wider) for wider in believed.values()):
+        fine = size < _FINE * curve.own
+        if fine and any(_is_texture(closer, size, wider) for wider in believed.values()):
             continue
         # An interval that strides over what f does near x is resolved for nothing: where a closer
         # look contradicts, it is the one to believe.

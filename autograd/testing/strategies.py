@@ -15,6 +15,7 @@
 
 Everything is read off the operations' records, so that one of your own (`autograd.define`) is drawn
 like ours. All of it shrinks: numbers to 1.0, an expression to the one operation that is wrong.
+Hypothesis comes with the extra `chainrule[check]`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ import ast
 import operator
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise, product
-from math import ceil, fabs, frexp, fsum, inf, isfinite, ldexp, nextafter, ulp
+from math import fabs, frexp, fsum, inf, isfinite, ldexp, nextafter, ulp
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -210,7 +211,7 @@ def points(
 
 def _operation(op: Any) -> Op:
     name = op if isinstance(op, str) else getattr(op, "name", None)
-    if op in (ops.dot, ops.softmax):  # functions, named like the operation that they make
+    if op is ops.dot or op is ops.softmax:  # functions, named like the operation that they make
         name = op.__name__
     found = REGISTRY.get(name) if isinstance(name, str) else None
     if found is None or (isinstance(op, Op) and found is not op):
@@ -358,7 +359,6 @@ Place = int | float  # an earlier value, by its number, or a constant
 Line = tuple[str, tuple[Place, ...]]  # an operation's name and its operands' places
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Expression:
     """A program of operations and the point it was drawn for: `f(*f.inputs)`.
 
@@ -373,8 +373,10 @@ class Expression:
     2.1972245773362196
     """
 
-    inputs: tuple[float, ...]
-    lines: tuple[Line, ...]
+    # No dataclass: Hypothesis would show its fields and not the repr.
+    def __init__(self, inputs: Iterable[float], lines: Iterable[Line]) -> None:
+        self.inputs = tuple(inputs)
+        self.lines = tuple(lines)
 
     @classmethod
     def parse(cls, program: str) -> Expression:
@@ -402,7 +404,7 @@ class Expression:
                 )
                 raise ValueError(message)
             places[name] = len(inputs) + len(lines) - 1
-        return cls(tuple(inputs), tuple(lines))
+        return cls(inputs, lines)
 
     def __str__(self) -> str:
         return "\n".join(self._written())
@@ -413,10 +415,6 @@ class Expression:
             text = "\n".join(["", *self._written(), ""])
             return f'Expression.parse("""{text}""")'
         return f'Expression.parse("{text}")'
-
-    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: FBT001  (IPython's protocol)
-        # Hypothesis would write out the fields of what it drew.
-        printer.text(repr(self))
 
     def _written(self) -> Iterator[str]:
         names = [f"x{k}" for k in range(len(self.inputs))]
@@ -597,12 +595,11 @@ def _number(node: Any) -> float | None:
 
 # --- drawing expressions --------------------------------------------------------------------------
 
-# What is drawn for an operand: a constant, or a number that selects an earlier value or an input.
-# No line's draws depend on other lines, so that any of them can be deleted. Data for the inputs is
-# drawn before them, whether it is needed or not.
+# What is drawn for an operand: a constant, or a number that selects an earlier value (0, 1, … its
+# place, from _NEWEST on the newest that isn't used yet) or an input. No line's draws depend on
+# other lines, so that any of them can be deleted; the inputs' data is drawn before all lines.
 _Choice = int | float
-_EARLIER, _INPUT, _CONSTANT = 16, 21, 24  # a selector below that is an earlier value, and so on
-_SELECTORS = st.integers(0, _CONSTANT - 1)
+_NEWEST, _INPUT, _CONSTANT, _SELECTORS = 7, 20, 26, st.integers(0, 31)
 
 
 def expressions(  # noqa: PLR0913  (options, each with a default)
@@ -639,13 +636,15 @@ def expressions(  # noqa: PLR0913  (options, each with a default)
         message = "operations is empty: list at least one, or leave it out for all of them"
         raise ValueError(message)
 
-    line = _lines(_or_the_end(listed, 2 * max_operations), constants=constants)
+    # `more` lines follow, unless it is 0.
+    more = st.integers(0, 2 * max_operations)
+    line = _lines(st.sampled_from(listed), more, constants=constants)
     pool = st.tuples(*[_moderate(Interval())] * max_inputs)
-    options = {"max_operations": max_operations, "sharing": sharing, "constants": constants}
-    found = _programs(pool, line, options).filter(lambda expression: expression.lines != ())
+    draft = partial(_Draft, sharing=sharing, constants=constants)
+    found = _programs(pool, line, max_operations, draft).filter(lambda made: made.lines != ())
     if max_condition == inf:
         return found
-    return found.filter(lambda expression: _is_well_conditioned(expression, max_condition))
+    return found.filter(lambda made: _is_well_conditioned(made, max_condition))
 
 
 def _is_well_conditioned(expression: Expression, limit: float) -> bool:
@@ -664,51 +663,51 @@ def _check_sizes(**sizes: int) -> None:
 
 def _simplest_first() -> list[Op]:
     # +a before all others: a line that changes nothing can be left out. Those that join values
-    # come twice, since they are what makes a graph of a chain.
+    # come several times, since they are what makes a graph of a chain.
     builtin = [op for op in REGISTRY.values() if op.builtin and op is not ops.pos]
+    unary = [op for op in builtin if op.arity == 1]
     joining = [op for op in builtin if op.arity != 1]
-    return [ops.pos, *[op for op in builtin if op.arity == 1], *joining, *joining]
+    variadic = [op for op in joining if op.arity is None]
+    return [ops.pos, *unary, *joining, *joining, *variadic, *variadic]
 
 
 @st.composite
 def _programs(
     draw: st.DrawFn,
     pool: SearchStrategy[tuple[float, ...]],
-    line: SearchStrategy[Any],
-    options: dict[str, Any],
+    line: SearchStrategy[_Drawn],
+    max_operations: int,
+    empty: Callable[[Sequence[float]], _Draft],
 ) -> Expression:
-    draft = _Draft(draw(pool), **options)
-    # Twice as many as may be kept: some have no part in the result.
-    for _ in range(2 * draft.max_operations):
-        op, choices = draw(line)
-        if op is None:
+    draft = empty(draw(pool))
+    for _ in range(max_operations):
+        drawn = draw(line)
+        draft.add(drawn.op, drawn.choices)
+        if not drawn.more:
             break
-        draft.add(op, choices)
     return draft.expression()
 
 
-def _or_the_end(listed: list[Op], count: int) -> SearchStrategy[Op | None]:
-    # Where that is drawn, a program ends; it has about `count` lines.
-    several = listed * ceil(count / len(listed))
-    return st.sampled_from([*[None] * (len(several) // count), *several])
+class _Drawn(NamedTuple):
+    op: Op
+    choices: list[_Choice]
+    more: int
 
 
 @st.composite
 def _lines(
-    draw: st.DrawFn, chosen: SearchStrategy[Op | None], *, constants: bool
-) -> tuple[Op | None, list[_Choice]]:
+    draw: st.DrawFn, chosen: SearchStrategy[Op], more: SearchStrategy[int], *, constants: bool
+) -> _Drawn:
     op = draw(chosen)
-    if op is None:
-        return None, []
     count = op.arity or draw(_counts(op))
     recipes = _recipes_of(op, count)
     choices: list[_Choice] = []
     for k in range(count):
         choice: _Choice = draw(_SELECTORS)
-        if choice >= _INPUT and constants:
+        if choice >= _CONSTANT and constants and count > 1:
             choice = draw(_constants(domain_of(op, k), *_kink_numbers(recipes, k)))
         choices.append(choice)
-    return op, choices
+    return _Drawn(op, choices, draw(more))
 
 
 @cache
@@ -719,11 +718,8 @@ def _constants(interval: Interval, *kinks: float) -> SearchStrategy[float]:
 class _Draft:
     # A program while it is drawn. A value is an input, whose line is None, or a line's result.
 
-    def __init__(
-        self, pool: Sequence[float], *, max_operations: int, sharing: bool, constants: bool
-    ) -> None:
-        self.pool, self.max_operations = pool, max_operations
-        self.sharing, self.constants = sharing, constants
+    def __init__(self, pool: Sequence[float], *, sharing: bool, constants: bool) -> None:
+        self.pool, self.sharing, self.constants = pool, sharing, constants
         self.values: list[float] = []
         self.lines: list[Line | None] = []
         self.used: set[int] = set()
@@ -734,8 +730,9 @@ class _Draft:
         row: list[Place] = []
         numbers: list[float] = []
         for choice in choices:
-            for place, x in self.options(domain_of(op, len(row)), row, choice):
-                if _fits(op, [*row, place], [*numbers, x], len(choices)):
+            is_last = len(row) + 1 == len(choices)
+            for place, x in self.options(domain_of(op, len(row)), row, choice, is_last=is_last):
+                if _fits(op, [*row, place], [*numbers, x], is_last=is_last):
                     break
             else:
                 del self.values[before:], self.lines[before:]
@@ -752,50 +749,48 @@ class _Draft:
         self.lines.append(line)
 
     def options(
-        self, interval: Interval, row: Sequence[Place], choice: _Choice
+        self, interval: Interval, row: Sequence[Place], choice: _Choice, *, is_last: bool
     ) -> Iterator[tuple[Place, float]]:
-        # What the next operand may be, and the number there: first what was chosen.
+        # What the next operand may be, and the number there: what was chosen, then all else.
+        taken = _earlier(row)
+        unused = [k for k in range(len(self.values)) if k not in self.used | taken]
+        lost = [k for k in reversed(unused) if self.lines[k]]
+        if is_last and choice and lost and not any(self.lines[k] for k in taken):
+            # A line that leaves out all of the lines before would be the end of them.
+            yield from [(k, self.values[k]) for k in lost]
+            return
         if isinstance(choice, float):
             yield from [(x, x) for x in _alternatives(choice)]
-        elif choice >= _EARLIER:
+        elif choice >= _INPUT:
             yield from self.inputs(interval)
-        yield from self.earlier(row, int(choice))
+        known = [*range(len(self.values))] if self.sharing else unused
+        start = int(choice) % len(known) if known else 0
+        if choice >= _NEWEST and unused:
+            start = known.index(unused[-1])
+        yield from [(k, self.values[k]) for k in known[start:] + known[:start]]
         yield from self.inputs(interval)
         if self.constants or interval.low == interval.high:
             yield from [(x, x) for x in _alternatives(_into(interval, 1.0))]
-
-    def earlier(self, row: Sequence[Place], selector: int) -> list[tuple[Place, float]]:
-        # What isn't used yet comes first, since it might be lost, and the newest first of it.
-        used = self.used | _earlier(row)
-        known = [k for k in reversed(range(len(self.values))) if k not in used]
-        if self.sharing:
-            known += sorted(used)
-        start = max(0, selector - 5) % len(known) if known else 0
-        return [(k, self.values[k]) for k in known[start:] + known[:start]]
 
     def inputs(self, interval: Interval) -> list[tuple[Place, float]]:
         count = self.lines.count(None)
         if count == len(self.pool):
             return []
-        x = _into(interval, self.pool[count])
-        return [(len(self.values), x) for x in _alternatives(x)]
+        return [(len(self.values), x) for x in _alternatives(_into(interval, self.pool[count]))]
 
     def expression(self) -> Expression:
-        # The largest that isn't too large: a line and all that has a part in it; the last of such.
-        parts: list[set[int]] = []
-        for k, line in enumerate(self.lines):
-            parts.append({k}.union(*[parts[x] for x in _earlier(line[1])]) if line else {k})
-        sizes = [sum(self.lines[k] is not None for k in part) for part in parts]
-        allowed = [p for p, size in zip(parts, sizes, strict=True) if size <= self.max_operations]
-        largest = max(reversed(allowed), key=len, default=set[int]())
-        needed = sorted(largest, key=lambda k: (self.lines[k] is not None, k))
-        places = {k: place for place, k in enumerate(needed)}
+        # The last line, with all that has a part in it.
+        needed = {len(self.lines) - 1} if self.lines else set[int]()
+        for k, line in reversed([*enumerate(self.lines)]):
+            needed |= _earlier(line[1]) if line and k in needed else set()
+        ordered = sorted(needed, key=lambda k: (self.lines[k] is not None, k))
+        places = {k: place for place, k in enumerate(ordered)}
         return Expression(
-            tuple([self.values[k] for k in needed if self.lines[k] is None]),
-            tuple(
+            [self.values[k] for k in ordered if self.lines[k] is None],
+            [
                 (name, tuple([places[x] if isinstance(x, int) else x for x in row]))
-                for name, row in filter(None, [self.lines[k] for k in needed])
-            ),
+                for name, row in filter(None, [self.lines[k] for k in ordered])
+            ],
         )
 
 
@@ -808,15 +803,15 @@ def _alternatives(x: float) -> list[float]:
     return [x, 2.0 * x, *[ldexp(x, -k) for k in range(1, 6)]]
 
 
-def _fits(op: Op, row: Sequence[Place], numbers: Sequence[float], count: int) -> bool:
-    # Whether the last of these operands suits, and all of them together once they are `count`.
+def _fits(op: Op, row: Sequence[Place], numbers: Sequence[float], *, is_last: bool) -> bool:
+    # Whether the last of these operands suits and, if they are all, whether they go together.
     index = len(row) - 1
     interval = domain_of(op, index)
     low, high = _inner(interval)
     moving = [k for k, place in enumerate(row) if isinstance(place, int)]
     if not low <= numbers[index] <= high or (interval.low == interval.high and index in moving):
         return False
-    return len(row) < count or (bool(moving) and _suits(op, numbers, moving))
+    return not is_last or (bool(moving) and _suits(op, numbers, moving))
 
 
 def _suits(op: Op, point: Sequence[float], moving: Sequence[int]) -> bool:
@@ -874,6 +869,9 @@ class Network:
     rows: list[list[float]]
     targets: list[float]
 
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:  # noqa: FBT001  (IPython's protocol)
+        printer.text(repr(self))  # Hypothesis would show how it was put together
+
     def sums(self, weights: _Weights, row: Sequence[Any]) -> list[list[Any]]:
         """Return w · x + b of every neuron, a list for each layer, the output's last."""
         found: list[list[Any]] = []
@@ -915,10 +913,11 @@ def networks(
 
     """
     _check_sizes(max_layers=max_layers, max_width=max_width, max_rows=max_rows)
-    names = [op.name for op in map(_operation, activations) if op.arity == 1]
-    if not names:
-        message = f"activations are operations of one operand; got {activations!r}"
+    listed = [*map(_operation, activations)]
+    if not listed or any(op.arity != 1 for op in listed):
+        message = f"activations are operations of one operand; got {listed!r}"
         raise ValueError(message)
+    names = st.sampled_from([op.name for op in listed])
 
     @cache
     def of_sizes(*sizes: int) -> SearchStrategy[Network]:
@@ -929,7 +928,7 @@ def networks(
         ]
         row = st.tuples(_exactly(sizes[0], numbers), numbers)
         rows = st.lists(row, min_size=1, max_size=max_rows)
-        return st.tuples(st.sampled_from(names), st.tuples(*layers), rows).map(_network)
+        return st.tuples(names, st.tuples(*layers), rows).map(_network)
 
     sizes = st.lists(st.integers(1, max_width), min_size=1, max_size=max_layers)
     return sizes.flatmap(lambda drawn: of_sizes(*drawn)).filter(Network.is_smooth)
