@@ -188,6 +188,14 @@ def test_a_constant_function_with_a_zero_gradient_is_right():
     assert verdicts(check_gradients(lambda _: 3.0, 1.0)) == {"_": "right"}
 
 
+def test_a_slope_that_is_lost_in_rounding_on_its_flatter_side_is_no_mistake():
+    def f(x):
+        return autograd.inversion(-0.0069021947894754455, autograd.gauss(x))
+
+    report = check_gradients(f, 6.893784194500096)
+    assert report, str(report)
+
+
 # --- what can be checked --------------------------------------------------------------------------
 
 

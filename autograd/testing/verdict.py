@@ -146,9 +146,11 @@ class _Look(NamedTuple):
             return self._noisy(self.around)
         if self._is_jump() or self.left.differs(self.right):
             return self._kink(ours)
-        return self._smooth(
-            ours, min(filter(_is_tight, (self.around, self.left, self.right)), key=_error)
-        )
+        tight = [*filter(_is_tight, (self.around, self.left, self.right))]
+        best = min(tight, key=_error)
+        if best.scale == 0.0:  # all constant: the side that flattens out says least of the slope
+            best = max(tight, key=_error)
+        return self._smooth(ours, best)
 
     def missing(self, ours: float | Exception) -> Judgement:
         """Return the verdict where there is no finite number to judge: an error, inf or nan."""
