@@ -137,7 +137,7 @@ def slope_of(curve: Curve, place: Place = MIDDLE) -> Estimate:
     up to 72 |x| in the middle where it drowns in rounding.
     """
     tried: dict[float, Estimate] = {}
-    units = {curve.own: 0, 1.0: 0} if curve.own < 1.0 else (curve.own,)  # |x| may say nothing
+    units = (curve.own, 1.0) if curve.own < 1.0 else (curve.own,)  # |x| may say nothing
     for unit in units:
         if _try(curve, place, unit, range(_STEPS), tried):
             return _best(curve, tried)
