@@ -20,7 +20,6 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from .activations import unknown
-from .clipping import clip_by_norm, clip_by_value
 from .optimizer import Optimizer, check_positive
 
 if TYPE_CHECKING:
@@ -35,8 +34,6 @@ __all__ = [
     "AdamW",
     "Optimizer",
     "RMSprop",
-    "clip_by_norm",
-    "clip_by_value",
     "optimizer",
 ]
 

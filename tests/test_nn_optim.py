@@ -13,6 +13,7 @@ from nn_torch_steps import CASES, FACTORS, SCHEDULES, START, STEPS, objective
 
 from autograd import Value, tanh
 from nn import schedules
+from nn.clipping import clip_by_norm, clip_by_value
 from nn.layers import MLP
 from nn.optim import (
     OPTIMIZERS,
@@ -21,8 +22,6 @@ from nn.optim import (
     AdamW,
     Optimizer,
     RMSprop,
-    clip_by_norm,
-    clip_by_value,
     optimizer,
 )
 
