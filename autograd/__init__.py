@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import ops
 from .backward import gradients
 from .collector import no_collector
+from .compile import compile  # noqa: A004  (the product's word)
 from .define import define
 from .draw import draw, stepper
 from .kinks import kinks
@@ -35,6 +36,7 @@ __all__ = [
     "Step",
     "Steps",
     "Value",
+    "compile",
     "define",
     "diagnose",
     "draw",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from contextvars import Context
+from functools import cache
 from itertools import repeat
 from math import isfinite, isnan
 from operator import attrgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .op import all_finite, ieee, sequence, to_float
+from . import ops, scopes, tracing
+from .op import Interval, all_finite, ieee, sequence, to_float
 from .value import Value, plain, stale
 
 if TYPE_CHECKING:
@@ -18,6 +22,11 @@ if TYPE_CHECKING:
 
 # Held while a pass writes `_mark` and `_grad`: threads may share leaves (a model's parameters).
 _lock = RLock()
+if hasattr(os, "register_at_fork"):
+    # A child made while another thread holds it would wait for that thread, which it hasn't got.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 _get_grad = attrgetter("_grad")
 
 # What a pass starts from: 0.0 as a number, but a float object of its own, by which a node that no
@@ -246,6 +255,9 @@ def contributions(
     `grads` starts as {result: seed}. A value that no contribution reached stays out of it: its
     gradient is 0, and its derivatives are not asked for.
     """
+    if tracing.active():
+        yield from _traced_contributions(computed, grads, wanted)
+        return
     for node in reversed(computed):
         if node not in grads:
             continue
@@ -262,6 +274,93 @@ def contributions(
             else:
                 grads[x] = grads[x] + contribution if x in grads else contribution
             yield Contribution(node, index, x, local, upstream, contribution)
+
+
+def _traced_contributions(
+    computed: list[Value], grads: dict[Value, Any], wanted: set[Value] | None
+) -> Iterator[Contribution]:
+    # As `contributions`, for a graph that will be computed again with other numbers. `reached` has
+    # the condition for each value that a contribution may not reach then.
+    reached: dict[Value, Any] = dict.fromkeys(grads, 1.0)
+    wild = may_be_infinite(computed)
+    place = scopes.path_or_none()
+    try:
+        for node in reversed(computed):
+            if node not in grads:
+                continue
+            upstream = grads[node]
+            scopes.name_as(f"∂ {node.scope}")
+            for index, x, local in local_derivatives(node, lift=True, wanted=wanted):
+                passed = pass_on(node, local, upstream, reached[node], wild)
+                if passed is None:
+                    continue
+                contribution, here = passed
+                grads[x] = grads[x] + contribution if x in grads else contribution
+                reached[x] = either(reached[x], here) if x in reached else here
+                yield Contribution(node, index, x, local, upstream, contribution)
+    finally:
+        scopes.name_as(place)
+
+
+def pass_on(
+    node: Value, local: Any, factor: Any, reached: Any, wild: set[Value]
+) -> tuple[Any, Any] | None:
+    """Return local · factor and whether it is passed on, both to be computed again; None for never.
+
+    Whether an operation routes past an operand, and so whether what lies behind is reached at all,
+    is a part of a traced graph. `reached` is the condition under which the factor has come here:
+    1.0, or a Value that is 0 where it hasn't. There the product has to be 0 for a local derivative
+    that is infinite, too, as it may be for a node in `wild` and, in a careful trace, for any.
+    """
+    routes = node.op.routes  # type: ignore[union-attr]  # a computed value has an op
+    is_constant = type(local) is float
+    if routes and is_constant and local == 0.0:
+        return None
+    product = factor if is_constant and local == 1.0 else local * factor
+    if is_constant:
+        return product, reached
+    beyond = reached
+    if routes:
+        product, beyond = ops.where(local, product, 0.0), ops.where(local, reached, 0.0)
+    if type(reached) is Value and (node in wild or not tracing.may_leave_unmasked(product)):
+        product = ops.where(reached, product, 0.0)
+    return product, beyond
+
+
+def either(a: Any, b: Any) -> Any:
+    """Return the condition that one of two such conditions holds."""
+    return 1.0 if type(a) is float or type(b) is float else ops.maximum(a, b)
+
+
+def may_be_infinite(computed: list[Value]) -> set[Value]:
+    """Return the values that may be infinite, or have an infinite derivative, for finite leaves.
+
+    That a product of finite numbers may overflow is left out: it would be the end of all products.
+    """
+    wild: set[Value] = set()
+    for node in computed:
+        if _is_singular(node.op) or not wild.isdisjoint(node.parents):
+            wild.add(node)
+    return wild
+
+
+@cache
+def _is_singular(op: Op) -> bool:
+    # Whether it is infinite or undefined at some finite operands, or one of its derivatives is.
+    has_rule = op.rule and op.arity is not None  # a sum's is about infinite operands
+    if has_rule or not op.builtin or any(interval != Interval() for interval in op.domain):
+        return True
+    return op.arity is not None and Context().run(_is_singular_at_zero, op)
+
+
+def _is_singular_at_zero(op: Op) -> bool:
+    # There cbrt is infinitely steep, and the direction undefined that is the slope of hypot: points
+    # that are no ends of a domain.
+    xs = [Value(0.0) for _ in op.partials]
+    with ieee():
+        first = gradients(op.apply(tuple(xs)), xs)
+        second = [x for slope in first for x in gradients(slope, xs)]
+    return not all_finite([plain(x) for x in first + second])
 
 
 def _walk_by_steps(root: Value, computed: list[Value], seed: float) -> None:

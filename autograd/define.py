@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from keyword import iskeyword
-from math import isfinite
+from math import isclose, isfinite
 from typing import TYPE_CHECKING, Any
 
 from .op import (
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 Rule = Any  # a function (y, *operands), or a number where the derivative is constant
 
 _CLASSES: dict[int | None, type[Op]] = {None: Variadic, 1: Unary, 2: Binary, 3: Ternary}
-_RESERVED = {"compile", "diagnose", "stepper", "testing"}  # the package's own, imported later
+_EXACT = 1e-9  # how well a lowering has to repeat forward, in units of that
+_RESERVED = {"diagnose", "testing"}  # the package's own, imported later
 
 
 def define(  # noqa: PLR0913  (an operation's record: all but three have defaults)
@@ -42,6 +43,7 @@ def define(  # noqa: PLR0913  (an operation's record: all but three have default
     kinks: Sequence[Kink] = (),
     routes: bool = False,
     ieee: Callable[..., float] | None = None,
+    lowering: Callable[..., Any] | None = None,
     symbol: str = "",
     replace: bool = False,
 ) -> Any:
@@ -54,8 +56,12 @@ def define(  # noqa: PLR0913  (an operation's record: all but three have default
     operands, and `partials` is then one function that returns the list of all derivatives. The
     other fields are those of `Op`.
 
+    `lowering(m, a, …)` is the formula that compiled code computes, with Python's arithmetic, the
+    functions of m, such as `m.exp(a)`, and its choices: `m.if_less(a, b, c, d)` is c where a < b,
+    else d. Without it compiled code calls `forward`, which takes a hundred times as long.
+
     Before it is registered, each derivative is compared with differences of `forward` at several
-    points of `domain`, and so is the derivative's own derivative.
+    points of `domain`, and so is the derivative's own derivative; the lowering with `forward`.
 
     >>> cube = define("cube", lambda a: a * a * a, lambda y, a: 3 * a * a)
     >>> cube(2.0)
@@ -63,8 +69,9 @@ def define(  # noqa: PLR0913  (an operation's record: all but three have default
 
     Raises:
         ValueError: if the name is taken (without `replace`, which is for one's own operations), a
-            derivative is wrong or can't be checked, or `partials` and `forward` don't match.
-        TypeError: if a derivative doesn't run on Values.
+            derivative or the lowering is wrong or can't be checked, or `partials` and `forward`
+            don't match.
+        TypeError: if a derivative doesn't run on Values, or the lowering is no function.
 
     """
     _check_name(name, replace=replace)
@@ -74,6 +81,8 @@ def define(  # noqa: PLR0913  (an operation's record: all but three have default
     if intervals and arity is not None and len(intervals) != arity:
         message = f"{name}: domain has {len(intervals)} intervals for {arity} operands"
         raise ValueError(message)
+    if lowering is not None:
+        _check_takes(name, "lowering", lowering, ("m", *"abc"[: arity or 2]))
     previous = REGISTRY.get(name)
     try:
         op = _CLASSES[arity](
@@ -87,10 +96,13 @@ def define(  # noqa: PLR0913  (an operation's record: all but three have default
             kinks=_kinks(name, kinks),
             routes=routes,
             ieee=ieee,
+            lowering=lowering,
             symbol=str(symbol),
             builtin=False,
         )
         _check_derivatives(op)
+        if lowering is not None:
+            _check_lowering(op)
     except BaseException:
         REGISTRY.pop(name, None)
         if previous is not None:
@@ -173,17 +185,23 @@ def _rules(name: str, arity: int | None, partials: Any) -> Any:
 
 
 def _rule(name: str, arity: int, rule: Any) -> Any:
-    from inspect import signature  # noqa: PLC0415  (as above)
-
     if not callable(rule):
         return to_float(rule, f"{name}: a partial that is no function")
-    try:
-        signature(rule).bind(0.0, *[0.0] * arity)
-    except (TypeError, ValueError):
-        call = ", ".join(("y", *"abc"[:arity]))
-        message = f"{name}: a partial takes ({call}): the value first"
-        raise ValueError(message) from None
+    _check_takes(name, "a partial", rule, ("y", *"abc"[:arity]))
     return rule
+
+
+def _check_takes(name: str, what: str, function: Any, operands: Sequence[str]) -> None:
+    from inspect import signature  # noqa: PLC0415  (a fifth of the package's import time)
+
+    if not callable(function):
+        message = f"{name}: {what} must be a function; got {function!r}"
+        raise TypeError(message)
+    try:
+        signature(function).bind(*operands)
+    except (TypeError, ValueError):
+        message = f"{name}: {what} takes ({', '.join(operands)})"
+        raise ValueError(message) from None
 
 
 def _check_derivatives(op: Op) -> None:
@@ -207,4 +225,15 @@ def _check_derivatives(op: Op) -> None:
                 f"{op.name}: the derivative in operand {index} couldn't be checked at any "
                 "point: give the domain in which forward is defined and smooth"
             )
+            raise ValueError(message)
+
+
+def _check_lowering(op: Op) -> None:
+    from .testing.lowered import lowered  # noqa: PLC0415  (for definitions only)
+    from .testing.operation import values  # noqa: PLC0415  (for definitions only)
+
+    for point, expected in values(op):
+        found = lowered(op, point)
+        if not isclose(found, expected, rel_tol=_EXACT):
+            message = f"{op.name}: at {point} the lowering gives {found!r}, forward {expected!r}"
             raise ValueError(message)

@@ -130,5 +130,11 @@ class Methods(Operand):
         """Return min(max(a, b), c)."""
     def where(self, b: float | Value, c: float | Value, /) -> Value:
         """Return b if a else c."""
+    def less(self, b: float | Value, /) -> Value:
+        """Return 1 if a < b else 0."""
+    def less_equal(self, b: float | Value, /) -> Value:
+        """Return 1 if a ≤ b else 0."""
+    def equal(self, b: float | Value, /) -> Value:
+        """Return 1 if a = b else 0."""
     def logaddexp(self, b: float | Value, /) -> Value:
         """Return log(eᵃ + eᵇ)."""

@@ -189,6 +189,9 @@ class Op:
     ieee:
         floats -> float: the value inside `with ieee():` where `forward` raises. Without it an
         overflow gives inf and a domain error nan.
+    lowering:
+        how the compiler computes it: the name of a function of the machine, or a formula of
+        lowering.py. None has compiled code call `forward`.
     defaults:
         values of the last operands when they are left out.
     symbol:
@@ -207,6 +210,7 @@ class Op:
         "ieee",
         "kinks",
         "locals",
+        "lowering",
         "name",
         "partials",
         "routes",
@@ -230,6 +234,7 @@ class Op:
         kinks: Sequence[Kink] = (),
         routes: bool = False,
         ieee: Callable[..., float] | None = None,
+        lowering: str | Callable[..., Any] | None = None,
         defaults: tuple[float, ...] = (),
         symbol: str = "",
         aliases: tuple[str, ...] = (),
@@ -246,6 +251,7 @@ class Op:
         self.kinks = tuple(kinks)
         self.routes = routes
         self.ieee = ieee
+        self.lowering = lowering
         self.defaults = defaults
         self.symbol = symbol or name
         self.aliases = aliases
@@ -316,12 +322,14 @@ class Op:
         try:
             return rule(y, *operands)
         except (ArithmeticError, ValueError) as error:
-            data = [_plain(x) for x in operands]
             if ieee.active():
                 # On Values each operation in the rule follows IEEE 754; Python's own `/` doesn't.
-                lifted = rule(Op.lift(_plain(y)), *map(Op.lift, data))
+                lifted = rule(*map(_lift, (y, *operands)))
+                if any(isinstance(x, Operand) for x in (y, *operands)):
+                    return lifted
                 return [_plain(x) for x in lifted] if isinstance(lifted, list) else _plain(lifted)
             infinite = isinstance(error, ZeroDivisionError | OverflowError)
+            data = [_plain(x) for x in operands]
             message = (
                 f"{self.call_text(data)}: the derivative{which if self.arity != 1 else ''} is "
                 f"{'infinite' if infinite else 'undefined'} here ({error})"
@@ -331,6 +339,10 @@ class Op:
 
 def _plain(x: Any) -> float:
     return x.data if isinstance(x, Operand) else x
+
+
+def _lift(x: Any) -> Operand:
+    return x if isinstance(x, Operand) else Op.lift(x)
 
 
 def _rule(op: Op, index: int) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from fractions import Fraction
 from math import copysign, fsum, inf, nan, pi
 from typing import TYPE_CHECKING, Any, overload
 
-from . import special
+from . import lowering, special
 from .op import Binary, Interval, Kink, Ternary, Unary, Variadic, all_finite, sequence
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ __all__ = [
     "div",
     "dot",
     "elu",
+    "equal",
     "erf",
     "exp",
     "exp2",
@@ -54,6 +55,8 @@ __all__ = [
     "hypot",
     "inversion",
     "leaky_relu",
+    "less",
+    "less_equal",
     "lgamma",
     "log",
     "log1p",
@@ -115,8 +118,24 @@ def _ieee_pow(a: float, b: float) -> float:
     return copysign(inf, a) if odd else inf
 
 
-add = Binary("add", "a + b", operator.add, (1.0, 1.0), locals=("1", "1"), symbol="+")
-sub = Binary("sub", "a - b", operator.sub, (1.0, -1.0), locals=("1", "-1"), symbol="-")
+add = Binary(
+    "add",
+    "a + b",
+    operator.add,
+    (1.0, 1.0),
+    locals=("1", "1"),
+    symbol="+",
+    lowering="add",
+)
+sub = Binary(
+    "sub",
+    "a - b",
+    operator.sub,
+    (1.0, -1.0),
+    locals=("1", "-1"),
+    symbol="-",
+    lowering="sub",
+)
 mul = Binary(
     "mul",
     "a · b",
@@ -124,6 +143,7 @@ mul = Binary(
     (lambda y, a, b: b, lambda y, a, b: a),
     locals=("b", "a"),
     symbol="×",
+    lowering="mul",
 )
 div = Binary(
     "div",
@@ -134,9 +154,26 @@ div = Binary(
     rule="the divisor must not be 0",
     ieee=_ieee_div,
     symbol="/",
+    lowering="div",
 )
-neg = Unary("neg", "-a", operator.neg, (-1.0,), locals=("-1",), symbol="-")
-pos = Unary("pos", "+a", operator.pos, (1.0,), locals=("1",), symbol="+")
+neg = Unary(
+    "neg",
+    "-a",
+    operator.neg,
+    (-1.0,),
+    locals=("-1",),
+    symbol="-",
+    lowering="neg",
+)
+pos = Unary(
+    "pos",
+    "+a",
+    operator.pos,
+    (1.0,),
+    locals=("1",),
+    symbol="+",
+    lowering=lambda m, a: a,
+)
 
 
 def _pow_below(a: float, b: float) -> float:
@@ -147,9 +184,15 @@ def _pow_below(a: float, b: float) -> float:
     return _pow(a, b - 1.0)
 
 
+def _ieee_pow_below(a: float, b: float) -> float:
+    if a != 0.0 and not 0.5 <= b <= 2.0**53:  # as above: whether b is whole, it says itself
+        return _ieee_pow(a, b) / a
+    return _ieee_pow(a, b - 1.0)
+
+
 def _pow_slope(a: Any, b: Any) -> Any:
     # At a = b = 0 it is 0 · a⁰ = 0 (True counts as 1); 0 · a⁻¹ doesn't exist there.
-    return b * pow_below(a, b + (a == b == 0.0))
+    return b * pow_below(a, b + (b == 0.0) * (a == 0.0))
 
 
 def _pow_partial_b(y: Any, a: Any, b: Any) -> Any:
@@ -167,6 +210,7 @@ pow = Binary(
     domain=(POSITIVE, Interval()),
     ieee=_ieee_pow,
     symbol="^",
+    lowering=lowering.pow,
 )
 # aᵇ⁻¹ with an exponent that isn't rounded first.
 pow_below = Binary(
@@ -177,7 +221,8 @@ pow_below = Binary(
     locals=("(b - 1) · aᵇ⁻²", "aᵇ⁻¹ · log a"),
     rule="a negative base takes whole exponents only, and 0 none below 1",
     domain=(POSITIVE, Interval()),
-    ieee=lambda a, b: _ieee_pow(a, b - 1.0),
+    ieee=_ieee_pow_below,
+    lowering=lowering.pow_below,
 )
 abs = Unary(
     "abs",
@@ -187,8 +232,17 @@ abs = Unary(
     locals=("sign a",),
     kinks=(Kink("a = 0", lambda a: a == 0.0, (0.0,)),),
     routes=True,
+    lowering="abs",
 )
-square = Unary("square", "a²", lambda a: a * a, (lambda y, a: 2.0 * a,), locals=("2a",), symbol="²")
+square = Unary(
+    "square",
+    "a²",
+    lambda a: a * a,
+    (lambda y, a: 2.0 * a,),
+    locals=("2a",),
+    symbol="²",
+    lowering=lambda m, a: a * a,
+)
 sqrt = Unary(
     "sqrt",
     "√a",
@@ -198,6 +252,7 @@ sqrt = Unary(
     rule="operand must be >= 0",
     domain=(POSITIVE,),
     symbol="√",
+    lowering="sqrt",
 )
 cbrt = Unary(
     "cbrt",
@@ -206,6 +261,7 @@ cbrt = Unary(
     (lambda y, a: 1.0 / y / y / 3.0,),  # 3y² would underflow in the second derivative
     locals=("1 / 3∛a²",),
     symbol="∛",
+    lowering="cbrt",
 )
 
 # --- exponentials and logarithms ------------------------------------------------------------------
@@ -215,9 +271,23 @@ def _ieee_log(a: float) -> float:
     return -inf if a == 0.0 else nan
 
 
-exp = Unary("exp", "eᵃ", math.exp, (lambda y, a: y,), locals=("eᵃ",), domain=(EXPONENTS,))
+exp = Unary(
+    "exp",
+    "eᵃ",
+    math.exp,
+    (lambda y, a: y,),
+    locals=("eᵃ",),
+    domain=(EXPONENTS,),
+    lowering="exp",
+)
 expm1 = Unary(
-    "expm1", "eᵃ - 1", math.expm1, (lambda y, a: exp(a),), locals=("eᵃ",), domain=(EXPONENTS,)
+    "expm1",
+    "eᵃ - 1",
+    math.expm1,
+    (lambda y, a: exp(a),),
+    locals=("eᵃ",),
+    domain=(EXPONENTS,),
+    lowering="expm1",
 )
 exp2 = Unary(
     "exp2",
@@ -226,6 +296,7 @@ exp2 = Unary(
     (lambda y, a: math.log(2.0) * y,),
     locals=("2ᵃ · log 2",),
     domain=(Interval(-1022.0, 1024.0),),
+    lowering="exp2",
 )
 log = Unary(
     "log",
@@ -236,6 +307,7 @@ log = Unary(
     rule="operand must be > 0",
     domain=(POSITIVE,),
     ieee=_ieee_log,
+    lowering="log",
 )
 log1p = Unary(
     "log1p",
@@ -246,6 +318,7 @@ log1p = Unary(
     rule="operand must be > -1",
     domain=(Interval(-1.0, inf),),
     ieee=lambda a: _ieee_log(a + 1.0),
+    lowering="log1p",
 )
 log2 = Unary(
     "log2",
@@ -256,6 +329,7 @@ log2 = Unary(
     rule="operand must be > 0",
     domain=(POSITIVE,),
     ieee=_ieee_log,
+    lowering="log2",
 )
 log10 = Unary(
     "log10",
@@ -266,16 +340,39 @@ log10 = Unary(
     rule="operand must be > 0",
     domain=(POSITIVE,),
     ieee=_ieee_log,
+    lowering="log10",
 )
 
 # --- circular functions ---------------------------------------------------------------------------
 
 FINITE = "operand must be finite"
 
-sin = Unary("sin", "sin a", math.sin, (lambda y, a: cos(a),), locals=("cos a",), rule=FINITE)
-cos = Unary("cos", "cos a", math.cos, (lambda y, a: -sin(a),), locals=("-sin a",), rule=FINITE)
+sin = Unary(
+    "sin",
+    "sin a",
+    math.sin,
+    (lambda y, a: cos(a),),
+    locals=("cos a",),
+    rule=FINITE,
+    lowering="sin",
+)
+cos = Unary(
+    "cos",
+    "cos a",
+    math.cos,
+    (lambda y, a: -sin(a),),
+    locals=("-sin a",),
+    rule=FINITE,
+    lowering="cos",
+)
 tan = Unary(
-    "tan", "tan a", math.tan, (lambda y, a: 1.0 + square(y),), locals=("1 + tan² a",), rule=FINITE
+    "tan",
+    "tan a",
+    math.tan,
+    (lambda y, a: 1.0 + square(y),),
+    locals=("1 + tan² a",),
+    rule=FINITE,
+    lowering="tan",
 )
 
 
@@ -294,6 +391,7 @@ cocircle = Unary(
     locals=("-a / √(1 - a²)",),
     rule="operand must lie in [-1, 1]",
     domain=(UNIT,),
+    lowering=lowering.cocircle,
 )
 asin = Unary(
     "asin",
@@ -304,6 +402,7 @@ asin = Unary(
     rule="operand must lie in [-1, 1]",
     domain=(UNIT,),
     aliases=("arcsin",),
+    lowering="asin",
 )
 acos = Unary(
     "acos",
@@ -314,6 +413,7 @@ acos = Unary(
     rule="operand must lie in [-1, 1]",
     domain=(UNIT,),
     aliases=("arccos",),
+    lowering="acos",
 )
 atan = Unary(
     "atan",
@@ -322,12 +422,13 @@ atan = Unary(
     (lambda y, a: inversion(1.0, a),),  # 1 + a² would overflow at 1e160
     locals=("1 / (1 + a²)",),
     aliases=("arctan",),
+    lowering="atan",
 )
 
 
 def _direction(a: float, b: float) -> float:
     largest = max(math.fabs(a), math.fabs(b))
-    if largest == 0.0:
+    if a == b == 0.0:  # not `largest`: of 0 and a nan that is 0
         return 0.0
     if largest < 1e-290 or 1e290 < largest < inf:  # hypot would round to a subnormal, or overflow
         scale = math.ldexp(1.0, -math.frexp(largest)[1] // 2)
@@ -347,6 +448,7 @@ direction = Binary(
         lambda y, a, b: -y * direction(b, a) / hypot(a, b),
     ),
     locals=("b² / √(a² + b²)³", "-ab / √(a² + b²)³"),
+    lowering=lowering.direction,
 )
 
 
@@ -363,7 +465,8 @@ inversion = Binary(
     (_inversion_slope, lambda y, a, b: -2.0 * inversion(b, a) * y),
     locals=("(b² - a²) / (a² + b²)²", "-2ab / (a² + b²)²"),
     rule="(0, 0) has no inverse",
-    ieee=lambda a, b: inf,
+    ieee=lambda a, b: copysign(inf, a) if a else inf,
+    lowering=lowering.inversion,
 )
 hypot = Binary(
     "hypot",
@@ -372,6 +475,7 @@ hypot = Binary(
     (lambda y, a, b: direction(a, b), lambda y, a, b: direction(b, a)),
     locals=("a / √(a² + b²)", "b / √(a² + b²)"),
     kinks=(Kink("a = b = 0", lambda a, b: a == b == 0.0, (0.0, 0.0)),),
+    lowering="hypot",
 )
 atan2 = Binary(
     "atan2",
@@ -384,6 +488,7 @@ atan2 = Binary(
     locals=("b / (a² + b²)", "-a / (a² + b²)"),
     rule="the direction of (0, 0) is not defined",
     aliases=("arctan2",),
+    lowering="atan2",
 )
 
 # --- hyperbolic functions -------------------------------------------------------------------------
@@ -396,6 +501,7 @@ sinh = Unary(
     locals=("cosh a",),
     domain=(Interval(-710.0, 710.0),),
     ieee=lambda a: copysign(inf, a),
+    lowering="sinh",
 )
 cosh = Unary(
     "cosh",
@@ -404,6 +510,7 @@ cosh = Unary(
     (lambda y, a: sinh(a),),
     locals=("sinh a",),
     domain=(Interval(-710.0, 710.0),),
+    lowering="cosh",
 )
 sech2 = Unary(
     "sech2",
@@ -411,8 +518,16 @@ sech2 = Unary(
     special.sech2,
     (lambda y, a: -2.0 * y * tanh(a),),
     locals=("-2 sech² a · tanh a",),
+    lowering="sech2",
 )
-tanh = Unary("tanh", "tanh a", math.tanh, (lambda y, a: sech2(a),), locals=("sech² a",))
+tanh = Unary(
+    "tanh",
+    "tanh a",
+    math.tanh,
+    (lambda y, a: sech2(a),),
+    locals=("sech² a",),
+    lowering="tanh",
+)
 asinh = Unary(
     "asinh",
     "arsinh a",
@@ -420,6 +535,7 @@ asinh = Unary(
     (lambda y, a: 1.0 / hypot(a, 1.0),),
     locals=("1 / √(a² + 1)",),
     aliases=("arcsinh",),
+    lowering="asinh",
 )
 acosh = Unary(
     "acosh",
@@ -430,6 +546,7 @@ acosh = Unary(
     rule="operand must be >= 1",
     domain=(Interval(1.0, inf),),
     aliases=("arccosh",),
+    lowering="acosh",
 )
 atanh = Unary(
     "atanh",
@@ -441,19 +558,28 @@ atanh = Unary(
     domain=(UNIT,),
     ieee=lambda a: copysign(inf, a) if math.fabs(a) == 1.0 else nan,
     aliases=("arctanh",),
+    lowering="atanh",
 )
 
 # --- probability ----------------------------------------------------------------------------------
 
 # e^(-a²/2), from which the derivatives of erf and gelu are made; exp(-a · a / 2) would lose three
 # digits in the tail to the rounding of a · a.
-gauss = Unary("gauss", "exp(-a²/2)", special.gauss, (lambda y, a: -a * y,), locals=("-a · y",))
+gauss = Unary(
+    "gauss",
+    "exp(-a²/2)",
+    special.gauss,
+    (lambda y, a: -a * y,),
+    locals=("-a · y",),
+    lowering="gauss",
+)
 normal_cdf = Unary(
     "normal_cdf",
     "Φ(a)",
     special.normal_cdf,
     (lambda y, a: gauss(a) / math.sqrt(2.0 * pi),),
     locals=("exp(-a²/2) / √2π",),
+    lowering="normal_cdf",
 )
 erf = Unary(
     "erf",
@@ -461,6 +587,7 @@ erf = Unary(
     math.erf,
     (lambda y, a: 2.0 / math.sqrt(pi) * square(gauss(a)),),
     locals=("2/√π · exp(-a²)",),
+    lowering="erf",
 )
 
 
@@ -518,6 +645,7 @@ sigmoid = Unary(
     (lambda y, a: 0.25 * sech2(0.5 * a),),  # y · (1 - y) loses its digits at 40
     locals=("y · (1 - y)",),
     symbol="σ",
+    lowering="sigmoid",
 )
 log_sigmoid = Unary(
     "log_sigmoid",
@@ -525,9 +653,15 @@ log_sigmoid = Unary(
     special.log_sigmoid,
     (lambda y, a: sigmoid(-a),),
     locals=("σ(-a)",),
+    lowering="log_sigmoid",
 )
 softplus = Unary(
-    "softplus", "log(1 + eᵃ)", special.softplus, (lambda y, a: sigmoid(a),), locals=("σ(a)",)
+    "softplus",
+    "log(1 + eᵃ)",
+    special.softplus,
+    (lambda y, a: sigmoid(a),),
+    locals=("σ(a)",),
+    lowering="softplus",
 )
 relu = Unary(
     "relu",
@@ -537,6 +671,7 @@ relu = Unary(
     locals=("1 if a > 0 else 0",),
     kinks=(Kink("a = 0", lambda a: a == 0.0, (0.0,)),),
     routes=True,
+    lowering=lowering.relu,
 )
 leaky_relu = Binary(
     "leaky_relu",
@@ -549,6 +684,7 @@ leaky_relu = Binary(
     locals=("1 if a > 0 else b", "0 if a > 0 else a"),
     kinks=(Kink("a = 0", lambda a, slope: a == 0.0 and slope != 1.0, ("b", 0.0)),),
     defaults=(0.01,),
+    lowering=lowering.leaky_relu,
 )
 elu = Binary(
     "elu",
@@ -562,6 +698,7 @@ elu = Binary(
     locals=("1 if a > 0 else b·eᵃ", "0 if a > 0 else eᵃ - 1"),
     kinks=(Kink("a = 0, b ≠ 1", lambda a, alpha: a == 0.0 and alpha != 1.0, ("b", 0.0)),),
     defaults=(1.0,),
+    lowering=lowering.elu,
 )
 
 
@@ -579,6 +716,7 @@ gelu = Unary(
     _gate(special.normal_cdf),
     (lambda y, a: normal_cdf(a) + a * (gauss(a) / math.sqrt(2.0 * pi)),),
     locals=("Φ(a) + a · φ(a)",),
+    lowering="gelu",
 )
 silu = Unary(
     "silu",
@@ -586,6 +724,7 @@ silu = Unary(
     special.silu,
     (lambda y, a: sigmoid(a) * (1.0 + a * sigmoid(-a)),),
     locals=("σ(a) · (1 + a · σ(-a))",),
+    lowering="silu",
 )
 
 # --- choices --------------------------------------------------------------------------------------
@@ -603,6 +742,7 @@ sign = Unary(
     locals=("0",),
     kinks=(Kink("a = 0", lambda a: a == 0.0, (0.0,)),),
     routes=True,
+    lowering=lowering.sign,
 )
 step = Unary(
     "step",
@@ -612,6 +752,7 @@ step = Unary(
     locals=("0",),
     kinks=(Kink("a = 0", lambda a: a == 0.0, (0.0,)),),
     routes=True,
+    lowering=lowering.step,
 )
 
 
@@ -638,6 +779,7 @@ maximum = Binary(
     locals=("1 if a > b else 0", "1 if b > a else 0"),
     kinks=(TIE,),
     routes=True,
+    lowering="maximum",
 )
 minimum = Binary(
     "minimum",
@@ -647,6 +789,7 @@ minimum = Binary(
     locals=("1 if a < b else 0", "1 if b < a else 0"),
     kinks=(TIE,),
     routes=True,
+    lowering="minimum",
 )
 
 
@@ -675,6 +818,7 @@ clip = Ternary(
         Kink("b = a = c", lambda a, low, high: a == low == high, (0.0, 0.5, 0.5)),
     ),
     routes=True,
+    lowering=lowering.clip,
 )
 where = Ternary(
     "where",
@@ -688,7 +832,28 @@ where = Ternary(
     locals=("0", "1 if a else 0", "0 if a else 1"),
     kinks=(Kink("a = 0", lambda condition, a, b: condition == 0.0 and a != b, (0.0, 0.0, 1.0)),),
     routes=True,
+    lowering=lowering.where,
 )
+
+
+def _comparison(name: str, formula: str, compare: Callable[[float, float], bool]) -> Binary:
+    # What `a < b` is while a function is traced (see tracing.py): 1 where it holds, 0 elsewhere.
+    return Binary(
+        name,
+        f"1 if {formula} else 0",
+        lambda a, b: float(compare(a, b)),
+        (0.0, 0.0),
+        locals=("0", "0"),
+        kinks=(Kink("a = b", lambda a, b: a == b, (0.0, 0.0)),),
+        routes=True,
+        lowering=getattr(lowering, name),
+        symbol=formula[2:-2],
+    )
+
+
+less = _comparison("less", "a < b", operator.lt)
+less_equal = _comparison("less_equal", "a ≤ b", operator.le)
+equal = _comparison("equal", "a = b", operator.eq)
 
 # --- any number of operands: one node ------------------------------------------------------------
 
@@ -716,6 +881,7 @@ sum = Variadic(
     rule="the infinities in it have different signs",
     ieee=_ieee_total,
     symbol="Σ",
+    lowering=lowering.total,
 )
 
 
@@ -734,6 +900,7 @@ mean = Variadic(
     locals=("1/n",),
     rule="it needs at least one operand, and no infinities of different signs",
     ieee=lambda *xs: _ieee_total(*xs) / len(xs) if xs else nan,
+    lowering=lowering.mean,
 )
 
 
@@ -764,6 +931,7 @@ _dot_op = Variadic(
     rule="the infinities in it have different signs",
     ieee=_ieee_dot,
     symbol="·",
+    lowering=lowering.dot,
 )
 
 
@@ -810,6 +978,7 @@ _share_op = Variadic(
     _share_locals,
     locals=("y · (1 - y) for a₁, -y · softmaxᵢ for the others",),
     rule="it needs at least one operand",
+    lowering=lowering.softmax,
 )
 
 
@@ -837,6 +1006,7 @@ logsumexp = Variadic(
     lambda y, *xs: softmax(xs),
     locals=("e^aᵢ / Σ e^a",),
     rule="it needs at least one operand",
+    lowering=lowering.logsumexp,
 )
 logaddexp = Binary(
     "logaddexp",
@@ -844,4 +1014,5 @@ logaddexp = Binary(
     special.logaddexp,
     (lambda y, a, b: _share_op.apply((a, b)), lambda y, a, b: _share_op.apply((b, a))),
     locals=("σ(a - b)", "σ(b - a)"),
+    lowering=lowering.logsumexp,
 )

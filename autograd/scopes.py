@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextvars import Token
 
 _path: ContextVar[str | None] = ContextVar("autograd.scope", default=None)
+_lines: ContextVar[bool] = ContextVar("autograd.lines", default=False)
+_OURS = __file__.removesuffix("scopes.py")
 _lock = Lock()
 _count = 0
 
@@ -22,7 +28,46 @@ def path() -> str | None:
 
     Each thread or task has scopes of its own.
     """
+    found = _path.get()
+    return line() if found is None and _lines.get() else found
+
+
+def path_or_none() -> str | None:
+    """Return the path of the caller's open scopes, or None, whether lines are wanted or not."""
     return _path.get()
+
+
+def line() -> str:
+    """Return where the caller's own code is: "moons.py:12", the innermost line that isn't ours."""
+    frame = sys._getframe(1)  # noqa: SLF001  (inspect.stack would take a thousand times as long)
+    while frame.f_code.co_filename.startswith(_OURS) and frame.f_back:
+        frame = frame.f_back
+    return f"{_file_name(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+@lru_cache(256)
+def _file_name(path: str) -> str:
+    # The file's name without its directories; of a notebook's cell, as the notebook calls it.
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    cell = shell and shell.compile.format_code_name(path)
+    return cell[1] if cell else path.replace("\\", "/").rpartition("/")[2]
+
+
+@contextmanager
+def lines() -> Iterator[None]:
+    """Inside, values that no scope names are named by the line that made them."""
+    token = _lines.set(True)
+    _note(1)
+    try:
+        yield
+    finally:
+        _note(-1)
+        _lines.reset(token)
+
+
+def name_as(path: str | None) -> None:
+    """Name what is made from now on as made in that place; None for the place where it is made."""
+    _path.set(path)
 
 
 class scope:  # noqa: N801  (used as `with autograd.scope(...):`, so it is spelt like a function)

@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from . import ops
-from .backward import differentiate, local_derivatives, sort
+from . import ops, tracing
+from .backward import differentiate, either, local_derivatives, may_be_infinite, pass_on, sort
 from .op import all_finite, ieee, sequence, to_float
 from .value import Value, plain
 
@@ -151,7 +151,9 @@ class _Trace:
         places: set[int] = set()
         self.inputs = []
         self.leaves: list[Value] = []
-        self.lift = False  # whether the results are to be Values
+        # Whether the results are to be Values. While a function is traced they are: they may depend
+        # on a leaf that isn't an argument, and whose number may be another one in a later call.
+        self.lift = tracing.active()
         for number in (argnums,) if isinstance(argnums, int) else argnums:
             if not -len(args) <= number < len(args):
                 message = f"{name}: argnums (={number}) must name one of the {len(args)} arguments"
@@ -236,16 +238,40 @@ def push(outputs: Sequence[Any], along: dict[Value, Any], *, lift: bool) -> list
 
     The tangent of a value is the sum of local · tangent over its parents.
     """
+    carried: dict[Value, Any] = dict.fromkeys(along, 1.0)
     for y in outputs:
+        if type(y) is Value and tracing.active():
+            _push_traced(y, along, carried)
+            continue
         for node, passing in _passing(y) if type(y) is Value else ():
             if node in along:
                 continue
             wanted = {x for x in passing if x in along}
             edges = local_derivatives(node, lift=lift, wanted=wanted) if wanted else ()
-            terms = [local * along[x] for _, x, local in edges]
+            routes = node.op.routes  # type: ignore[union-attr]  # a computed value has an op
+            terms = [local * along[x] for _, x, local in edges if not (routes and local == 0.0)]
             if terms:
                 along[node] = terms[0] if len(terms) == 1 else ops.sum(terms)
     return [along.get(y, 0.0) if type(y) is Value else 0.0 for y in outputs]
+
+
+def _push_traced(y: Value, along: dict[Value, Any], carried: dict[Value, Any]) -> None:
+    # The same for a graph that will be computed again with other numbers. `carried` has the
+    # condition for each value that a tangent may not come to then.
+    computed, _ = sort(y)
+    wild = may_be_infinite(computed)
+    for node in computed:
+        wanted = {x for x in node.parents if x in along}
+        if node in along or not wanted:
+            continue
+        terms = []
+        for _, x, local in local_derivatives(node, lift=True, wanted=wanted):
+            passed = pass_on(node, local, along[x], carried[x], wild)
+            if passed is not None:
+                terms.append(passed[0])
+                carried[node] = either(carried[node], passed[1]) if node in carried else passed[1]
+        if terms:
+            along[node] = terms[0] if len(terms) == 1 else ops.sum(terms)
 
 
 def _passing(y: Value) -> list[tuple[Value, set[Value]]]:
@@ -274,21 +300,26 @@ _DEEPEST = 30  # a list in itself is deeper than any that somebody meant
 
 def _flatten(thing: Any, what: str, depth: int = 0) -> list[Any]:
     if isinstance(thing, list | tuple):
-        if depth == _DEEPEST:
-            message = f"{what} is nested more than {_DEEPEST} lists deep"
-            raise ValueError(message)
+        _check_depth(depth, what)
         return [x for part in thing for x in _flatten(part, what, depth + 1)]
     return [thing if type(thing) is Value else to_float(thing, what)]
 
 
-def _flatten_like(thing: Any, model: Any, what: str) -> list[Any]:
+def _flatten_like(thing: Any, model: Any, what: str, depth: int = 0) -> list[Any]:
     if isinstance(model, list | tuple):
+        _check_depth(depth, what)
         if not isinstance(thing, list | tuple) or len(thing) != len(model):
             message = f"{what} must have the structure of {model!r}; got {thing!r}"
             raise TypeError(message)
         pairs = zip(thing, model, strict=True)
-        return [x for part, like in pairs for x in _flatten_like(part, like, what)]
+        return [x for part, like in pairs for x in _flatten_like(part, like, what, depth + 1)]
     return [thing if type(thing) is Value else to_float(thing, what)]
+
+
+def _check_depth(depth: int, what: str) -> None:
+    if depth == _DEEPEST:
+        message = f"{what} is nested more than {_DEEPEST} lists deep"
+        raise ValueError(message)
 
 
 def _unflatten(model: Any, flat: Iterator[Any]) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf, nan, nextafter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from . import ops
 from . import scopes as _scopes
+from . import tracing as _tracing
 from .methods import Methods
 from .op import REGISTRY, Op, Variadic, is_real, to_float
 
@@ -78,6 +80,8 @@ class Value(Methods):
         self.label = label
         if _scopes.are_open:
             self.scope = _scopes.path()
+        if _tracing.are_active:
+            _tracing.note_leaf(self)
 
     def __init_subclass__(cls) -> NoReturn:
         message = "Value can't be subclassed: wrap it, or give it an operation with autograd.define"
@@ -88,6 +92,8 @@ class Value(Methods):
     @property
     def data(self) -> float:
         """The number. It can be set on a leaf, which makes what was computed from it stale."""
+        if _tracing.are_active:
+            self._refuse_to_be_frozen(".data was read")
         return self._data
 
     @data.setter
@@ -95,16 +101,22 @@ class Value(Methods):
         if self.op is not None:
             message = f"data can be set on a leaf only; {self!r} was computed by {self.op.name}"
             raise AttributeError(message)
+        if _tracing.are_active:
+            self._refuse_to_be_frozen(".data was set")
         self._data = to_float(number)
         self._clock = _tick()
 
     @property
     def grad(self) -> float:
         """∂(result)/∂(this) after the result's `backward()`; 0.0 before."""
+        if _tracing.are_active:
+            self._refuse_to_be_frozen(".grad was read")
         return 0.0 if self._grad is None else self._grad
 
     @grad.setter
     def grad(self, number: Any) -> None:
+        if _tracing.are_active:
+            self._refuse_to_be_frozen(".grad was set")
         self._grad = to_float(number, "grad")
 
     @property
@@ -166,6 +178,7 @@ class Value(Methods):
 
     def _local(self, index: int) -> float:
         assert self.op is not None  # noqa: S101  (a leaf has no edges)
+        self._refuse_to_be_frozen("an edge's derivative was read")
         for x in self.parents:
             if x._clock > self._clock:
                 raise stale(self, x)
@@ -185,6 +198,7 @@ class Value(Methods):
         """
         from .backward import backward  # noqa: PLC0415  (backward imports value)
 
+        self._refuse_to_be_frozen("backward() was called")
         backward(self, seed)
 
     # --- recording -------------------------------------------------------------------------------
@@ -232,33 +246,71 @@ class Value(Methods):
 
     def __repr__(self) -> str:
         label = "" if self.label is None else f", label={self.label!r}"
-        return f"Value(data={self._data!r}, grad={self.grad!r}{label})"
+        grad = 0.0 if self._grad is None else self._grad
+        return f"Value(data={self._data!r}, grad={grad!r}{label})"
 
     def __format__(self, spec: str) -> str:
         return format(self._data, spec) if spec else repr(self)
 
     def __bool__(self) -> bool:
-        return self._data != 0.0
+        answer = self._data != 0.0
+        return _tracing.decide(self, answer=answer) if _tracing.are_active else answer
 
     __hash__ = object.__hash__
 
-    def __eq__(self, other: object) -> bool:
-        return NotImplemented if (x := _comparable(other)) is None else bool(self._data == x)
+    # A comparison gives a bool. While a function is traced it gives the Value that is 1.0 where it
+    # holds and 0.0 elsewhere, whose truth, if it is asked for, is the same.
 
-    def __ne__(self, other: object) -> bool:
-        return NotImplemented if (x := _comparable(other)) is None else bool(self._data != x)
+    def __eq__(self, other: object) -> Any:
+        if (x := _comparable(other)) is None:
+            return NotImplemented
+        if _tracing.active():
+            return ops.equal(self, _same(other, x))
+        return bool(self._data == x)
 
-    def __lt__(self, other: Any) -> bool:
-        return NotImplemented if (x := _comparable(other)) is None else bool(self._data < x)
+    def __ne__(self, other: object) -> Any:
+        if (x := _comparable(other)) is None:
+            return NotImplemented
+        if _tracing.active():
+            return 1.0 - ops.equal(self, _same(other, x))
+        return bool(self._data != x)
 
-    def __le__(self, other: Any) -> bool:
-        return NotImplemented if (x := _comparable(other)) is None else bool(self._data <= x)
+    def __lt__(self, other: Any) -> Any:
+        if (x := _comparable(other)) is None:
+            return NotImplemented
+        if _tracing.active():
+            return ops.less(self, _double(other, x, inf))
+        return bool(self._data < x)
 
-    def __gt__(self, other: Any) -> bool:
-        return NotImplemented if (x := _comparable(other)) is None else bool(self._data > x)
+    def __le__(self, other: Any) -> Any:
+        if (x := _comparable(other)) is None:
+            return NotImplemented
+        if _tracing.active():
+            return ops.less_equal(self, _double(other, x, -inf))
+        return bool(self._data <= x)
 
-    def __ge__(self, other: Any) -> bool:
-        return NotImplemented if (x := _comparable(other)) is None else bool(self._data >= x)
+    def __gt__(self, other: Any) -> Any:
+        if (x := _comparable(other)) is None:
+            return NotImplemented
+        if _tracing.active():
+            return ops.less(_double(other, x, -inf), self)
+        return bool(self._data > x)
+
+    def __ge__(self, other: Any) -> Any:
+        if (x := _comparable(other)) is None:
+            return NotImplemented
+        if _tracing.active():
+            return ops.less_equal(_double(other, x, inf), self)
+        return bool(self._data >= x)
+
+    def _refuse_to_be_frozen(self, what: str) -> None:
+        if _tracing.active():
+            message = (
+                f"{self!r}: {what} while this function is compiled, and the number would "
+                "be the same in every later call: use the Value itself (comparisons, "
+                "autograd.where, autograd.grad)"
+            )
+            raise TypeError(message)
 
     def _refuse(self, *_: object) -> NoReturn:
         message = (
@@ -277,16 +329,19 @@ class Value(Methods):
     def __copy__(self) -> Value:
         from .copying import copy_node  # noqa: PLC0415  (copying imports value)
 
+        self._refuse_to_be_frozen("a copy was made")
         return copy_node(self, self.operands)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Value:
         from .copying import copy_graph  # noqa: PLC0415  (copying imports value)
 
+        self._refuse_to_be_frozen("a copy was made")
         return copy_graph(self, memo)
 
     def __reduce__(self) -> tuple[Any, ...]:
         from .copying import reduce_value  # noqa: PLC0415  (copying imports value)
 
+        self._refuse_to_be_frozen("a copy was made")
         return reduce_value(self)
 
     if TYPE_CHECKING:
@@ -327,6 +382,25 @@ def _comparable(other: object) -> Any:
     if type(other) is Value:
         return other._data
     return other if is_real(other) else None
+
+
+def _double(other: Any, x: Any, side: float) -> Any:
+    # What is recorded for a comparison with `other`, whose number is x: where that is no double,
+    # such as ⅓, the next one on that side, with which every double compares alike.
+    if type(x) is float:
+        return other
+    try:
+        near = float(x)
+    except OverflowError:  # a whole number
+        near = inf if x > 0 else -inf
+    is_past = near < x if side > 0.0 else near > x
+    return nextafter(near, side) if is_past else near
+
+
+def _same(other: Any, x: Any) -> Any:
+    # Likewise for equality: no double is equal to ⅓, and none to a nan.
+    low, high = _double(other, x, -inf), _double(other, x, inf)
+    return low if low is high or low == high else nan
 
 
 _FOREIGN = (complex, str, bytes, list, tuple, dict, set, type(None))

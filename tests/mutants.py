@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest does it, python -m doesn't
 
+from mutants_compile import compiler
 from mutants_engine import engine
 from mutants_operations import mutants_of
 from mutants_planting import Mutant, StaleMutantError
@@ -40,14 +41,15 @@ if TYPE_CHECKING:
 
 PATIENCE = 30  # seconds for one law: a mutant may well loop for ever
 ATTEMPTS = 5  # for a law that draws its examples
-CHUNK = 4  # mutants that a worker takes at a time: neighbours are judged by the same laws
+CHUNK = 16  # mutants that a worker takes at a time: neighbours are judged by the same laws
 
 
 @cache
 def all_mutants() -> list[Mutant]:
     """Return every mutant, in the order of the table."""
     builtin = [operation for operation in REGISTRY.values() if operation.builtin]
-    return [*(mutant for operation in builtin for mutant in mutants_of(operation)), *engine()]
+    operations = [mutant for operation in builtin for mutant in mutants_of(operation)]
+    return [*operations, *engine(), *compiler()]
 
 
 @cache
@@ -65,8 +67,8 @@ def _modules() -> list[Any]:
         suppress_health_check=list(HealthCheck),
     )
     settings.load_profile("mutants")
-    names = ("test_laws", "test_value", "test_transforms", "mutants_checks")
-    return [import_module(name) for name in names]
+    names = "laws", "value", "transforms", "tracing", "compile_equal", "compile_paths"
+    return [*(import_module(f"test_{name}") for name in names), import_module("mutants_checks")]
 
 
 def _law(name: str) -> Any:

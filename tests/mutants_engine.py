@@ -20,7 +20,7 @@ from mutants_planting import (
     seen_on_kinks,
 )
 
-from autograd import REGISTRY, backward, copying, op, ops, transforms, value
+from autograd import REGISTRY, backward, copying, op, ops, tracing, transforms, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +53,19 @@ TRANSPOSE = "forward_mode_on_an_expression_is_the_transpose_of_reverse_mode"
 NESTED = "nested_derivatives_are_not_confused"
 PATHS = "a_gradient_is_the_sum_over_paths"
 EDGES = "an_edge_holds_a_parent_and_its_local_derivative"
+CUT = "forward_mode_passes_a_choice_by_on_the_edges_that_it_cuts_and_on_no_other"
+TRACED = "a_traced_derivative_is_right_wherever_a_choice_goes_the_other_way"
+OWN = "an_operation_of_ones_own_counts_as_singular_since_nobody_knows"
+INSIDE = "a_transform_inside_a_trace_keeps_its_graph_also_at_plain_numbers"
+SCOPE = "an_error_in_a_derivative_leaves_the_scope_as_it_was"
+COMPARED = "a_comparison_in_a_trace_is_a_value_that_is_1_where_it_holds"
+NOTED = "where_python_asks_for_a_truth_the_question_the_answer_and_the_line_are_noted"
+HOLDS = "a_trace_holds_exactly_where_its_decisions_are_the_same"
+FROZEN = "what_would_freeze_a_number_is_an_error_in_a_trace_and_the_remedy_is_named"
+THREAD = "a_trace_is_of_its_own_thread_only"
+CAREFUL = "a_careful_trace_is_right_for_numbers_that_are_not_finite_too"
+UNMASKED = "a_trace_is_right_where_what_it_has_left_unmasked_is_finite"
+MADE = "the_leaves_that_a_function_makes_are_noted"
 RECURSIVE = "recursion_without_an_order_goes_wrong_where_steps_say_so"
 
 walk, many, sort = backward._walk, backward._walk_many, backward.sort
@@ -77,6 +90,8 @@ def engine() -> Iterator[Mutant]:
     yield from recording()
     yield from copies()
     yield from forward_mode_and_steps()
+    yield from traced_choices()
+    yield from decisions()
 
 
 # --- the backward pass ----------------------------------------------------------------------------
@@ -711,3 +726,125 @@ def forward_mode_and_steps() -> Iterator[Mutant]:
         ("op.local(index,", "op.local(-1 - index,"),
         check=WAY_CHECK,
     )
+
+
+# --- tracing --------------------------------------------------------------------------------------
+
+ONLY_TRACED = "it shows in a graph that is computed again with other numbers, after a trace"
+
+
+def traced_choices() -> Iterator[Mutant]:
+    """Yield mistakes in how a traced derivative passes by what a choice leaves out."""
+    is_singular = backward._is_singular
+    for words, function, old, new in (
+        ("what is cut is added", backward.pass_on, "ops.where(local, product, 0.0)", "product"),
+        (
+            "what is behind a cut is reached",
+            backward.pass_on,
+            "where(local, reached, 0.0)",
+            "pos(1.0)",
+        ),
+        ("nothing is masked", backward.pass_on, "ops.where(reached, product, 0.0)", "product"),
+        ("a constant 0 is passed on", backward.pass_on, "return None", "pass"),
+        ("reached by both ways only", backward.either, "maximum", "minimum"),
+        ("reached by the last way only", backward.either, "ops.maximum(a, b)", "b"),
+        (
+            "what follows is tame",
+            backward.may_be_infinite,
+            "not wild.isdisjoint(node.parents)",
+            "False",
+        ),
+        ("carried whatever was cut", transforms._push_traced, "carried[x], wild", "1.0, wild"),
+        (
+            "carried by the last way only",
+            transforms._push_traced,
+            "either(carried[node], passed[1])",
+            "passed[1]",
+        ),
+    ):
+        yield edited(TRACED, f"tracing: {words}", function, (old, new), unseen=ONLY_TRACED)
+    for law, words, old, new in (
+        (TRACED, "zero is like other numbers", "Context().run(_is_singular_at_zero, op)", "False"),
+        (
+            TRACED,
+            "no end of a domain",
+            "any(interval != Interval() for interval in op.domain)",
+            "False",
+        ),
+        (OWN, "a user's operation is tame", "not op.builtin", "False"),
+    ):
+        yield edited(
+            law,
+            f"tracing: {words}",
+            is_singular.__wrapped__,
+            (old, new),
+            unseen=ONLY_TRACED,
+            then=is_singular.cache_clear,
+        )
+    yield edited(
+        CUT,
+        "forward mode multiplies 0 by what is cut",
+        transforms.push,
+        ("not (routes and local == 0.0)", "True"),
+        unseen="0 times a tangent is 0 unless that is infinite, and differences say nothing there",
+    )
+
+
+def decisions() -> Iterator[Mutant]:
+    """Yield mistakes in what a trace notes, and in what it refuses."""
+    v: Any = value.Value
+    lift = "self.lift = tracing.active()"
+    for law, words, function, old, new in (
+        (
+            INSIDE,
+            "derivatives of numbers are numbers",
+            transforms._Trace.__init__,
+            lift,
+            "self.lift = False",
+        ),
+        (
+            SCOPE,
+            "an error leaves its scope",
+            backward._traced_contributions,
+            "name_as(place)",
+            "path()",
+        ),
+        (COMPARED, "< taken for <=", v.__lt__, "ops.less(", "ops.less_equal("),
+        (
+            COMPARED,
+            "> taken for <",
+            v.__gt__,
+            "_double(other, x, -inf), self",
+            "self, _double(other, x, -inf)",
+        ),
+        (COMPARED, "<= taken for <", v.__le__, "ops.less_equal(", "ops.less("),
+        (
+            COMPARED,
+            ">= taken for <=",
+            v.__ge__,
+            "_double(other, x, inf), self",
+            "self, _double(other, x, inf)",
+        ),
+        (COMPARED, "!= taken for ==", v.__ne__, "1.0 - ops", "ops"),
+        (
+            NOTED,
+            "the answer turned round",
+            tracing.decide,
+            "condition, answer",
+            "condition, not answer",
+        ),
+        (NOTED, "the place forgotten", tracing.decide, "scopes.line()", "''"),
+        (HOLDS, "decisions not noted", v.__bool__, "if _tracing.are_active", "if False"),
+        (FROZEN, "numbers are given away", v._refuse_to_be_frozen, "_tracing.active()", "False"),
+        (THREAD, "of all threads", tracing.active, " and _record.get() is not None", ""),
+        (CAREFUL, "care is not taken", tracing.may_leave_unmasked, " or record.careful", ""),
+        (
+            UNMASKED,
+            "what is unmasked is not noted",
+            tracing.may_leave_unmasked,
+            "record.unmasked.append(contribution)",
+            "pass",
+        ),
+        (MADE, "leaves not noted", v.__init__, "_tracing.note_leaf(self)", "pass"),
+    ):
+        yield edited(law, f"tracing: {words}", function, (old, new), unseen=ONLY_TRACED)

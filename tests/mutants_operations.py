@@ -81,7 +81,7 @@ _FLAT = "its derivative is 0 whatever its values are"
 
 RIGHT_FOR_WRONG = {
     **dict.fromkeys(("exp", "exp2", "gauss", "polygamma", "pow_below"), _GROWS),
-    **dict.fromkeys(("sign", "step"), _FLAT),
+    **dict.fromkeys(("sign", "step", "less", "less_equal", "equal"), _FLAT),
 }
 
 
@@ -210,7 +210,8 @@ TIES = {
 }
 
 CORNER = "clip: b = a = c"  # outside of the domain in which derivatives exist
-LONELY = "where: a = 0"  # the condition: at this one point there is another value
+# At this one point there is another value, whatever is moved.
+LONELY = {"where: a = 0": "a", "equal: a = b": "ab"}
 
 
 def wrong_subgradients(of: Op) -> Iterator[Mutant]:
@@ -221,7 +222,7 @@ def wrong_subgradients(of: Op) -> Iterator[Mutant]:
         for letter in LETTERS[: len(right)]:
             wrong = with_moves(right, kink, {letter: add(10.0)})
             mutant = with_rules(of, f"∂/∂{letter} is 10 more where {kink.at}", wrong, KINKS)
-            if place == LONELY and letter == "a":
+            if letter in LONELY.get(place, ""):
                 yield blind_on_kinks(mutant, "a jump to a single point has no slopes")
             else:
                 yield mutant if place == CORNER else seen_on_kinks(mutant)

@@ -317,6 +317,9 @@ DERIVATIVES: dict[str, Derivatives] = {
         ],
         [zero] * 6,
     ),
+    "less": fixed([zero] * 2, CONSTANT),
+    "less_equal": fixed([zero] * 2, CONSTANT),
+    "equal": fixed([zero] * 2, CONSTANT),
     "sum": Derivatives(one, zero, bits=EXACT),
     "mean": Derivatives(lambda i, *xs: 1 / mpf(len(xs)), zero, bits=EXACT),
     "dot": Derivatives(

@@ -22,12 +22,12 @@ from __future__ import annotations
 import math
 import random
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from mpmath import mp, mpf
+from mpmath import mp, mpc, mpf
 from oracle import ORACLE
 
 from autograd import Value, gradients
@@ -376,10 +376,18 @@ class Verdict(NamedTuple):
 def true_result(function: Callable[..., Any], xs: Point) -> Any:
     """Return the true number, or None where it doesn't exist."""
     try:
-        result = mpf(function(*map(mpf, xs)))
-    except (ArithmeticError, ValueError, TypeError):  # TypeError: mpf() of a complex number
+        result = function(*exact(*xs))
+        # Asked first, since mpf() of a complex number writes out all its digits for its error.
+        result = None if isinstance(result, mpc) else mpf(result)
+    except (ArithmeticError, ValueError, TypeError):  # TypeError: an order of complex numbers
         return None
-    return None if mp.isnan(result) else result
+    return None if result is None or mp.isnan(result) else result
+
+
+@lru_cache(maxsize=1)  # all that is judged at a point is judged in a row
+def exact(*xs: float) -> tuple[mpf, ...]:
+    """Return the doubles as mpmath's numbers."""
+    return tuple(map(mpf, xs))
 
 
 def gradient(y: Value, x: Value) -> Value:

@@ -196,6 +196,16 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("an interval of text", {"domain": [("a", "b")]}, TypeError, "domain"),
     ("a domain of no kind", {"domain": 5}, TypeError, "domain"),
     ("partials of no kind", {"partials": None}, TypeError, "partials"),
+    ("a lowering of no kind", {"lowering": "mul"}, TypeError, "lowering must be a function"),
+    ("a lowering without m", {"lowering": lambda a: a}, ValueError, r"lowering takes \(m, a\)"),
+    ("a wrong lowering", {"lowering": lambda _m, a: a * 2.0}, ValueError, "the lowering gives"),
+    (
+        "no such code",
+        {"lowering": lambda m, a: m.sqr(a)},
+        AttributeError,
+        "m has no function 'sqr'",
+    ),
+    ("no term", {"lowering": lambda m, _a: m}, TypeError, "what lowering returns must be a real"),
     ("a function of no kind", {"forward": 5}, TypeError, "forward"),
     ("a function without a signature", {"forward": max}, (ValueError, TypeError), "signature"),  # type: ignore[list-item]
 ]
@@ -221,6 +231,24 @@ def test_a_wrong_derivative_is_named_by_its_operand(index: int) -> None:
     partials[index] = lambda _y, a, b: a + b
     with pytest.raises(ValueError, match=f"mine: ∂/∂operand {index + 1} at "):
         define("mine", lambda a, b: a * b, partials)
+
+
+def test_a_lowering_may_choose_and_take_any_number_of_operands() -> None:
+    op = define(
+        "huber",
+        lambda a: a * a / 2.0 if -1.0 < a < 1.0 else abs(a) - 0.5,
+        lambda _y, a: autograd.clip(a, -1.0, 1.0),
+        lowering=lambda m, a: m.if_less(abs(a), 1.0, a * a / 2.0, abs(a) - 0.5),
+    )
+    assert op(-3.0) == 2.5
+    squares = define(
+        "squares",
+        lambda *xs: math.fsum([x * x for x in xs]),
+        lambda _y, *xs: [2.0 * x for x in xs],
+        lowering=lambda m, *xs: m.dot(xs, xs),
+    )
+    assert squares([1.0, 2.0]) == 5.0
+    assert squares.lowering is not None
 
 
 def test_a_wrong_derivative_in_any_of_many_operands_is_caught() -> None:

@@ -99,6 +99,10 @@ def test_a_choice_is_made_by_the_real_part_and_keeps_the_step() -> None:
         ("clip", (-3.0, down, 3.0), down),
         ("where", (1e-9j, up, down), down),
         ("where", (up, up, down), up),
+        ("less", (down, up), 1.0),
+        ("less_equal", (up, 2.0), 1.0),
+        ("equal", (up, 2.0), 1.0),
+        ("equal", (up, down), 0.0),
         ("sign", (down,), -1.0),
         ("step", (up,), 1.0),
     ):

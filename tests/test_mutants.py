@@ -45,7 +45,7 @@ def test_every_local_derivative_of_every_operation_has_mutants():
 
 # They are straight between their kinks, or everywhere: a derivative of the derivative is 0.
 STRAIGHT = {"abs", "add", "clip", "maximum", "mean", "minimum", "neg", "pos", "relu", "sign"}
-STRAIGHT |= {"step", "sub", "sum", "where"}
+STRAIGHT |= {"step", "sub", "sum", "where", "less", "less_equal", "equal"}
 
 
 def test_every_derivative_that_is_not_constant_has_a_mutant_with_a_gap_in_its_graph():

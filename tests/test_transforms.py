@@ -346,3 +346,22 @@ def test_a_lasting_value_inside_f_may_accumulate_by_its_own_backward() -> None:
 
     assert grad(f)(1.0) == 2.0
     assert w.grad == 3.0
+
+
+def test_a_list_in_itself_is_an_error_as_an_argument_and_as_a_direction() -> None:
+    endless: list[Any] = [1.0]
+    endless.append(endless)
+    with pytest.raises(ValueError, match=r"grad: an argument .* more than 30 lists deep"):
+        grad(lambda x: x[0])(endless)
+    with pytest.raises(ValueError, match="jvp: tangents is nested more than 30 lists deep"):
+        jvp(lambda x, _: x, endless, endless)
+
+
+def test_forward_mode_passes_a_choice_by_on_the_edges_that_it_cuts_and_on_no_other() -> None:
+    def f(x: Any) -> Any:
+        root = autograd.sqrt(x)
+        return autograd.where(root, root, root)  # at 0 the last one is passed on
+
+    with autograd.ieee():
+        assert jvp(f, [0.0], [1.0]) == (0.0, math.inf)
+        assert grad(f)(0.0) == math.inf

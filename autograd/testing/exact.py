@@ -12,6 +12,7 @@ value, there is a ValueError or a ZeroDivisionError, or a complex number, as fro
 
 from __future__ import annotations
 
+import operator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import fabs, frexp, isfinite, isnan, ldexp
@@ -330,6 +331,10 @@ def _clip(m: Any, a: Any, low: Any, high: Any) -> Any:
     return low if a.real <= low.real else _minimum(m, a, high)
 
 
+def _holds(compare: Callable[[Any, Any], bool]) -> Function:
+    return lambda m, a, b: m.mpf(compare(a.real, b.real))
+
+
 def _dot(m: Any, *xs: Any) -> Any:
     half = len(xs) // 2
     return m.fsum([a * b for a, b in zip(xs[:half], xs[half:], strict=True)])
@@ -392,6 +397,9 @@ FUNCTIONS: dict[str, Function] = {
     "minimum": _minimum,
     "clip": _clip,
     "where": lambda _, a, b, c: b if a.real != 0 else c,
+    "less": _holds(operator.lt),
+    "less_equal": _holds(operator.le),
+    "equal": _holds(operator.eq),
     "sum": lambda m, *xs: m.fsum(xs),
     "mean": lambda m, *xs: m.fsum(xs) / len(xs),
     "dot": _dot,

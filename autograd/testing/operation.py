@@ -71,6 +71,20 @@ def derivative_checks(op: Op, wrong: Container[str] = ()) -> Iterator[Check]:
         TypeError: if `forward` doesn't return a float, or a derivative doesn't run on Values.
 
     """
+    for point, y in values(op):
+        if isfinite(y) and not any(kink.holds(*point) for kink in op.kinks):
+            for index in range(len(point)):
+                if f"∂/∂operand {index + 1}" not in wrong:
+                    yield from _checks_at(op, index, point, wrong)
+
+
+def values(op: Op) -> Iterator[tuple[tuple[float, ...], float]]:
+    """Yield points of the domain, each with the operation's value there; none without a value.
+
+    Raises:
+        TypeError: if `forward` doesn't return a float.
+
+    """
     for point in _points(op):
         try:
             y = op.evaluate(*point)
@@ -79,10 +93,7 @@ def derivative_checks(op: Op, wrong: Container[str] = ()) -> Iterator[Check]:
         if type(y) is not float:
             message = f"{op.name}: forward must return a float; got {y!r} ({type(y).__name__})"
             raise TypeError(message)
-        if isfinite(y) and not any(kink.holds(*point) for kink in op.kinks):
-            for index in range(len(point)):
-                if f"∂/∂operand {index + 1}" not in wrong:
-                    yield from _checks_at(op, index, point, wrong)
+        yield point, y
 
 
 def _points(op: Op) -> Iterator[tuple[float, ...]]:
