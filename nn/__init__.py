@@ -22,7 +22,7 @@ from .conv import Conv2d, Flatten, MaxPool2d, MeanPool2d
 from .csv import read_csv
 from .data import split
 from .diagnose import Diagnosis, diagnose
-from .fit import accuracy, fit
+from .fit import fit
 from .history import History
 from .init import initializer
 from .layers import MLP, Layer, Neuron
@@ -37,6 +37,7 @@ from .losses import (
     max_margin,
     mse,
 )
+from .metrics import accuracy
 from .module import Module
 from .normalize import BatchNorm, Standardize
 from .optim import SGD, Adam, AdamW, RMSprop, optimizer

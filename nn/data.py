@@ -131,6 +131,8 @@ class _Table:
             return thing
         thing = _listed(thing)
         if isinstance(thing, list):
+            if self._number is float and _are_floats(thing):
+                return thing[:]
             return [self._plain(x, (*place, i)) for i, x in enumerate(thing)]
         if isinstance(thing, Value):
             return thing
@@ -167,6 +169,8 @@ class _Table:
         if not thing:
             message = f"{self._place(place)} is empty: it needs at least one number"
             raise ValueError(message)
+        if list not in map(type, thing):
+            return (len(thing),)
         first = self._shape(thing[0], (*place, 0))
         for i, x in enumerate(thing):
             if isinstance(x, list) or first:
@@ -183,6 +187,11 @@ class _Table:
             return self._name + "".join(f"[{i}]" for i in place)
         columns = [repr(self._columns[i]) if i < len(self._columns) else str(i) for i in rest]
         return ", column ".join([f"{self._name}, row {row}", *columns])
+
+
+def _are_floats(thing: list[Any]) -> bool:
+    # Said of whole lists at once: most data are such lists.
+    return {*map(type, thing)} == {float} and all(map(isfinite, thing))
 
 
 def _sized(shape: tuple[int, ...]) -> str:

@@ -16,6 +16,7 @@ class History:
 
     `stopped` says what ended the run: "epochs", "until", "callback", "interrupted" (Ctrl-C) or
     "nan"; it is "" during the run. `diagnosis` is the text that says where a nan or inf came from.
+    `compiled` says whether the steps were machine code; if not, `not_compiled` says why.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -27,6 +28,8 @@ class History:
     records: list[Any] = field(default_factory=list)
     stopped: str = ""
     diagnosis: str | None = None
+    compiled: bool = False
+    not_compiled: str = ""
 
     @property
     def epochs(self) -> int:

@@ -19,6 +19,8 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
+import autograd
+
 from .activations import unknown
 from .optimizer import Optimizer, check_positive
 
@@ -82,7 +84,7 @@ class SGD(Optimizer):
         g = gradient + self.weight_decay * w
         if self.momentum == 0.0:
             return w - self.lr * g
-        share = 1.0 if self.steps[i] == 1 else 1.0 - self.dampening
+        share = 1.0 - self.dampening * (self.steps[i] > 1)
         v = self.velocity[i] = self.momentum * self.velocity[i] + share * g
         return w - self.lr * (g + self.momentum * v if self.nesterov else v)
 
@@ -122,7 +124,7 @@ class RMSprop(Optimizer):
         """Return w after a step."""
         g = gradient + self.weight_decay * w
         s = self.squares[i] = self.alpha * self.squares[i] + (1.0 - self.alpha) * g * g
-        v = self.velocity[i] = self.momentum * self.velocity[i] + g / (sqrt(s) + self.eps)
+        v = self.velocity[i] = self.momentum * self.velocity[i] + g / (_sqrt(s) + self.eps)
         return w - self.lr * v
 
 
@@ -179,7 +181,7 @@ class Adam(Optimizer):
         if self.bias_correction:
             m /= 1.0 - beta1 ** self.steps[i]
             s /= 1.0 - beta2 ** self.steps[i]
-        return m / (sqrt(s) + self.eps)
+        return m / (_sqrt(s) + self.eps)
 
 
 class AdamW(Adam):
@@ -196,6 +198,10 @@ class AdamW(Adam):
     def update(self, i: int, w: float, gradient: float) -> float:
         """Return w after a step."""
         return w * (1.0 - self.lr * self.weight_decay) - self.lr * self.direction(i, gradient)
+
+
+def _sqrt(x: float) -> float:
+    return sqrt(x) if type(x) is float else autograd.sqrt(x)  # a Value: see Optimizer.formula
 
 
 # --- by name --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,7 +11,7 @@ from autograd import Value
 from .module import Module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     Parameters = Module | Iterable[Value]
 
@@ -59,13 +60,14 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter that isn't frozen along the gradient that it has now."""
-        frozen = self._frozen()
+        frozen = self.frozen()
         for i, p in enumerate(self.parameters):
             if p not in frozen:
                 self.steps[i] += 1
                 p.data = self.update(i, p.data, p.grad)
 
-    def _frozen(self) -> set[Value]:
+    def frozen(self) -> set[Value]:
+        """Return the parameters that a step leaves alone now."""
         # Asked anew at each step, since `freeze()` may be called between two; all parameters are
         # gone through only if there is something to find.
         if self._model is None or not any(module.frozen for module in self._modules):
@@ -76,6 +78,28 @@ class Optimizer:
         """Return what parameter i, which is w now, becomes; `self.steps[i]` counts from 1."""
         message = f"{type(self).__name__} has no update(i, w, gradient): define it"
         raise NotImplementedError(message)
+
+    def formula(self) -> Callable[..., list[Any]]:
+        """Return what `update` computes, as a function of numbers or Values.
+
+        It takes [w, what is remembered of it, ...], the gradient, lr and the number of steps, and
+        returns the same list after the step. `update` may ask for what is remembered of its
+        parameter i, but not which one it is: the formula is that of them all.
+        """
+        names = self.averages
+        bare = copy(self)  # with the options alone
+        vars(bare).update(parameters=[], steps=[], _lr=0.0, _model=None, _modules=[])
+        vars(bare).update(dict.fromkeys(names, ()))
+
+        def update(numbers: Sequence[Any], gradient: Any, lr: Any, steps: Any) -> list[Any]:
+            twin, i = copy(bare), object()
+            remembered = zip(names, numbers[1:], strict=True)
+            vars(twin).update({name: {i: number} for name, number in remembered})
+            vars(twin).update(_lr=lr, steps={i: steps})  # lr's setter would compare it
+            w = twin.update(i, numbers[0], gradient)  # type: ignore[arg-type]  # known by i alone
+            return [w, *(getattr(twin, name)[i] for name in names)]
+
+        return update
 
     # --- state -----------------------------------------------------------------------------------
 

@@ -11,10 +11,11 @@ from sklearn.datasets import make_moons
 
 from nn.blocks import Dropout, Sequential
 from nn.diagnose import diagnose
-from nn.fit import accuracy, fit
+from nn.fit import fit
 from nn.history import History
 from nn.layers import MLP, Layer
 from nn.losses import binary_cross_entropy
+from nn.metrics import accuracy
 from nn.optim import SGD, Adam
 from nn.watch import LayerRecord, watch
 
@@ -83,14 +84,14 @@ def run(healthy, seed):
         )
 
 
-# The thresholds were set with the seeds from 0 to 49 in view; these are others.
+# The thresholds were set with the seeds from 0 to 49 in view; these are others, dealt out in turn.
 @pytest.mark.slow
-@pytest.mark.parametrize("healthy", [micrograd, tanh, adam, batches])
-def test_of_50_healthy_runs_none_gives_a_false_alarm(healthy):
-    alarms = {
-        seed: str(found) for seed in range(100, 150) if (found := diagnose(run(healthy, seed)))
-    }
-    assert alarms == {}
+@pytest.mark.parametrize(
+    ("first", "healthy"), [(100, micrograd), (101, tanh), (102, adam), (103, batches)]
+)
+def test_of_50_healthy_runs_none_gives_a_false_alarm(first, healthy):
+    runs = {seed: diagnose(run(healthy, seed)) for seed in range(first, 150, 4)}
+    assert [f"{seed}: {found}" for seed, found in runs.items() if found] == []
 
 
 @pytest.mark.parametrize("healthy", [micrograd, tanh, adam, batches])
