@@ -26,6 +26,16 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
+# Asked in one go, since the driver takes some 10 ms for each question.
+GRADS = """
+    const [root, prefix, count] = arguments;
+    return Array.from({ length: count }, (_, i) => {
+      const text = [...root.querySelectorAll(`[id="${prefix}-v${i + 1}"] text`)].at(-1);
+      const seen = text.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+      return seen ? text.textContent.replaceAll('\xa0', ' ').trim() : '';
+    });
+"""
+
 needed = pytest.mark.skipif(
     not (CHROMIUM and DRIVER),
     reason="no Chromium with its driver: apt install chromium chromium-driver",
@@ -79,8 +89,10 @@ class Page:
 
     def all(self, selector):
         """Return the elements within the stepper that is looked at."""
-        roots = self.chrome.find_elements(By.CSS_SELECTOR, ".ag-stepper")
-        return roots[self.number].find_elements(By.CSS_SELECTOR, selector)
+        return self.root().find_elements(By.CSS_SELECTOR, selector)
+
+    def root(self):
+        return self.chrome.find_elements(By.CSS_SELECTOR, ".ag-stepper")[self.number]
 
     def text(self, selector):
         return self.all(selector)[0].get_property("textContent")
@@ -97,13 +109,15 @@ class Page:
 
     def lit(self):
         """Return the keys of what is highlighted: v3, o3, r3, e3_0."""
-        return {x.get_attribute("id").partition("-")[2] for x in self.all(".ag-on")}
+        ids = "return [...arguments[0].querySelectorAll('.ag-on')].map((x) => x.id)"
+        return {key.partition("-")[2] for key in self.run(ids, self.root())}
 
     def grad(self, number):
         return self.value(number).find_elements(By.CSS_SELECTOR, "text")[-1].text
 
     def grads(self, count):
-        return [self.grad(number) for number in range(1, count + 1)]
+        """Return `grad` of the first so many values; "" for one that can't be seen."""
+        return self.run(GRADS, self.root(), self.prefix, count)
 
     def run(self, script, *arguments):
         return self.chrome.execute_script(script, *arguments)

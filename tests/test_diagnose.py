@@ -608,23 +608,22 @@ def test_many_operands_are_abbreviated() -> None:
     )
 
 
-@pytest.mark.slow
-def test_a_graph_of_200_000_values_is_diagnosed() -> None:
+def test_a_graph_of_50_000_values_is_diagnosed() -> None:
     x = Value(-1.0, "x")
     with ieee(), autograd.no_collector():
         y = log(x)
-        for _ in range(200_000):
+        for _ in range(50_000):
             y = y + 1.0
         found = diagnose(y)
         assert found.forward is not None
-        assert len(found.forward.path) == 200_001
+        assert len(found.forward.path) == 50_001
         assert len(repr(found.forward)) < 2000
         y = sqrt(x + 1.0)
-        for _ in range(200_000):
+        for _ in range(50_000):
             y = y + 1.0
         found = diagnose(y)
     assert found.backward is not None
-    assert len(found.backward.path) == 200_002
+    assert len(found.backward.path) == 50_002
     assert len(repr(found.backward)) < 2000
 
 

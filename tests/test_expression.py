@@ -425,7 +425,7 @@ DEEP = {
     "name": "x" * 100_000,
     "long line": "x " * MAX_LINE,
     "long text": "\n" * (MAX_TEXT + 1),
-    "many lines": "a0 = x\n" + "".join(f"a{i + 1} = a{i} + 1\n" for i in range(5_000)),
+    "many lines": "a0 = x\n" + "".join(f"a{i + 1} = a{i} + 1\n" for i in range(2_000)),
 }
 
 

@@ -206,11 +206,10 @@ def test_what_is_no_value_is_a_type_error(thing: Any) -> None:
         kinks(thing)
 
 
-@pytest.mark.slow
-def test_a_million_values_have_their_kinks_listed() -> None:
+def test_200_000_values_have_their_kinks_listed() -> None:
     x = y = Value(0.0)
     with autograd.no_collector():
-        for _ in range(1_000_000):
+        for _ in range(200_000):
             y = y + 0.0
         found = kinks(autograd.relu(y) + x)
     assert [at.op.name for at in found] == ["relu"]

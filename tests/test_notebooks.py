@@ -121,6 +121,7 @@ def test_the_notebooks_are_there():
         "05_when_training_fails",
         "06_optimisers",
         "07_convolution_recurrence_transfer",
+        "08_compile",
     }
     assert wanted <= {path.stem for path in NOTEBOOKS}
 
@@ -269,3 +270,24 @@ def test_the_colours_of_the_third_notebooks_plots_can_be_seen_on_white_and_on_bl
         (data,) = shown(cell)
         colours = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", data["image/svg+xml"]))
         assert colours == {"#2563eb", "#dc2626", "#64748b"}
+
+
+@pytest.fixture(scope="module")
+def eighth() -> Run:
+    return execute(ROOT / "notebooks" / "08_compile.ipynb")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("b[i] + the sum over k < 2 of W[i][k] · x[k]", id="matrix-product"),
+        pytest.param("for i < 2, j < 16:  result[1][0][j][i] += x[i] · ", id="outer-product"),
+        pytest.param("[0.0, 4.0, 4.0, 7.0] by 3 programs", id="paths"),
+        pytest.param("the rows disagree: ", id="rows"),
+        pytest.param("exact=True   100.0% the same, the furthest 0 ulp off", id="exact"),
+        pytest.param("compiled:    nan -inf inf\nin ieee():   nan -inf inf", id="ieee"),
+        pytest.param("points\nNumPy ", id="race"),
+    ],
+)
+def test_the_eighth_notebook_prints_what_becomes_of_a_graph(eighth, text):
+    assert text in eighth.printed

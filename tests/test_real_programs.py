@@ -267,29 +267,36 @@ def saves(page, saved):
     return len(outputs(saved)) == len(CELLS) - 1
 
 
-@needs("jupyterlab", "ipykernel")
-def test_jupyterlab_steps_when_the_cell_is_run_and_when_the_notebook_is_reloaded(page, tmp_path):
-    with jupyter("jupyterlab", tmp_path) as (address, work):
-        open_notebook(page, address, "lab/tree/neuron.ipynb")
-        run_cells(page, work / "neuron.ipynb")
-        look(page, "jupyterlab-run")
-        assert page.text(".ag-count") == "forward 0 / 10"
-        walk_back(page, neuron())
-        look(page, "jupyterlab-stepped")
-        page.chrome.refresh()
-        find(page, ".ag-live")
-        assert page.text(".ag-count") == "forward 0 / 10"
-        assert find(page, ".jp-RenderedHTML > .ag-image")[0].is_displayed()  # draw's
-        walk_back(page, neuron())
-        look(page, "jupyterlab-reloaded")
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    with jupyter("jupyterlab", tmp_path_factory.mktemp("lab")) as served:
+        yield served
 
 
 @needs("jupyterlab", "ipykernel")
-def test_jupyterlab_shows_an_untrusted_notebook_as_images_and_the_table(page, tmp_path):
-    with jupyter("jupyterlab", tmp_path) as (address, work):
-        fill_in(work / "stranger.ipynb")
-        open_notebook(page, address, "lab/tree/stranger.ipynb")
-        assert_it_reads_without_scripts(page, ".jp-OutputArea-output", "jupyterlab-untrusted")
+def test_jupyterlab_steps_when_the_cell_is_run_and_when_the_notebook_is_reloaded(page, lab):
+    address, work = lab
+    open_notebook(page, address, "lab/tree/neuron.ipynb")
+    run_cells(page, work / "neuron.ipynb")
+    look(page, "jupyterlab-run")
+    assert page.text(".ag-count") == "forward 0 / 10"
+    walk_back(page, neuron())
+    look(page, "jupyterlab-stepped")
+    page.chrome.refresh()
+    find(page, ".ag-live")
+    assert page.text(".ag-count") == "forward 0 / 10"
+    assert find(page, ".jp-RenderedHTML > .ag-image")[0].is_displayed()  # draw's
+    walk_back(page, neuron())
+    look(page, "jupyterlab-reloaded")
+
+
+@needs("jupyterlab", "ipykernel")
+def test_jupyterlab_shows_an_untrusted_notebook_as_images_and_the_table(page, lab):
+    address, work = lab
+    fill_in(work / "stranger.ipynb")
+    # A workspace of its own, in which no other notebook is open.
+    open_notebook(page, address, "lab/workspaces/stranger/tree/stranger.ipynb")
+    assert_it_reads_without_scripts(page, ".jp-OutputArea-output", "jupyterlab-untrusted")
 
 
 @needs("notebook", "ipykernel")
@@ -309,16 +316,17 @@ def test_notebook_does_what_jupyterlab_does(page, tmp_path):
         assert_it_reads_without_scripts(page, ".jp-OutputArea-output", "notebook-untrusted")
 
 
-@pytest.fixture
-def exported(tmp_path):
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
     """The notebook as nbconvert exports it: the page's address."""
-    fill_in(tmp_path / "neuron.ipynb")
+    folder = tmp_path_factory.mktemp("exported")
+    fill_in(folder / "neuron.ipynb")
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "neuron.ipynb"]
     done = subprocess.run(
-        command, cwd=tmp_path, env=surroundings(tmp_path), capture_output=True, check=False
+        command, cwd=folder, env=surroundings(folder), capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
-    return (tmp_path / "neuron.html").as_uri()
+    return (folder / "neuron.html").as_uri()
 
 
 @needs("nbconvert")

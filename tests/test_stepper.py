@@ -137,7 +137,7 @@ def _neuron(xs, i):
 def of_size(size, widths):
     """Return a value that depends on exactly so many."""
     y = network(widths)
-    while len(autograd.stepper(y)._values) < size:
+    for _ in range(size - len(autograd.stepper(y)._values)):
         y = -y
     assert len(autograd.stepper(y)._values) == size
     return y
