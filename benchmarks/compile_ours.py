@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from compile_cases import Case
 
 
-# Imports what compiling needs, before a clock starts.
 COMPILE = autograd.compile
+
+
+class Maths:
+    """Just what is used: whether that is still the same the cache can tell, not so of a module."""
+
+    relu, tanh, logsumexp = autograd.relu, autograd.tanh, autograd.logsumexp
+    dot = staticmethod(autograd.dot)
+
+
+# What compiling needs is imported before a clock starts, as the peers' libraries are.
+COMPILE(lambda x: x, cache=False)(0.0)
 
 
 def ours(case: Case, style: str, _scratch: Path) -> Prepared:
@@ -43,7 +53,7 @@ def ours(case: Case, style: str, _scratch: Path) -> Prepared:
 def _compiled(case: Case, *, cache: bool) -> tuple[Any, list[Any], int]:
     """Return the compiled function, its arguments and the size of the gradient."""
     if case.kind in {"moons", "digits"}:
-        loss = row_loss(case.kind, case.data.widths, autograd)
+        loss = row_loss(case.kind, case.data.widths, Maths)
         step = autograd.value_and_grad(loss, argnums=2)
         targets = case.data.targets if case.kind == "moons" else one_hot(case.data)
         arguments = [np.array(each) for each in (case.data.rows, targets, flat(case.data))]

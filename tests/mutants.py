@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import gc
 import io
 import multiprocessing
 import os
@@ -67,6 +68,7 @@ def _modules() -> list[Any]:
         suppress_health_check=list(HealthCheck),
     )
     settings.load_profile("mutants")
+    gc.set_threshold(50_000)  # as in conftest.py
     names = "laws", "value", "transforms", "tracing", "compile_equal", "compile_paths"
     return [*(import_module(f"test_{name}") for name in names), import_module("mutants_checks")]
 

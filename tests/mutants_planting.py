@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import textwrap
+from functools import cache
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -93,11 +94,14 @@ def edited(  # noqa: PLR0913  (the record of a mutant, most of it seldom given)
     `unseen` says why it changes no derivative that `check_gradients` could judge.
     """
 
+    @cache  # a mutant is planted once for every call of its laws
+    def code() -> CodeType:
+        full = [(old, new, *(place or (1,))) for old, new, *place in edits]
+        return code_with(function, full)
+
     @contextlib.contextmanager
     def plant() -> Iterator[None]:
-        full = [(old, new, *(place or (1,))) for old, new, *place in edits]
-        code = code_with(function, full)
-        with changed(function, "__code__", code):
+        with changed(function, "__code__", code()):
             then()
             try:
                 yield

@@ -99,12 +99,12 @@ def test_train_compares_its_engines_and_says_of_each_aim_whether_it_is_met():
 def test_compile_compares_its_lines_and_says_of_each_aim_whether_it_is_met(tmp_path):
     # Without peers, and without the cases that take half a minute.
     options = ["--quick", "--peers", str(tmp_path), "--engines", "ours,c,numpy,torch,casadi"]
-    options += ["--cases", "moons,rosenbrock10,compile"]
+    options += ["--cases", "rosenbrock10,compile"]
     command = [sys.executable, str(BENCHMARKS / "compile.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for line in ("ours, bound", "ours, called", "numpy by hand"):
-        assert len(re.findall(rf"^{line}( +[\d.,]+){{3}}$", done.stdout, re.MULTILINE)) == 2
+        assert len(re.findall(rf"^{line}( +[\d.,]+){{3}}$", done.stdout, re.MULTILINE)) == 1
     for peer in ("torch", "casadi"):
         there = importlib.util.find_spec(peer) is not None
         assert there or f"{peer}: not installed, left out" in done.stdout

@@ -22,7 +22,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import autograd
-from autograd import REGISTRY, Value, define, grad, hessian, ieee, value_and_grad
+from autograd import REGISTRY, Value, define, grad, hessian, ieee, ops, value_and_grad
 from autograd.backward import sort
 from autograd.compile import compile as compile_
 from autograd.testing import strategies
@@ -44,8 +44,9 @@ LARGEST = math.nextafter(INF, 0.0)
 # --- ranges ---------------------------------------------------------------------------------------
 
 # The functions of the machine whose distance from the operation is more than 2 ulp, most of it the
-# operation's own: see test_compile_vector.py, which judges both by mpmath.
-ULPS = {"gelu": 6, "normal_cdf": 4, "sech2": 3, "silu": 3}
+# operation's own: see test_compile_vector.py, which judges both by mpmath. (sech2 is off by 3.2
+# itself, and by 2.9 where it is computed together with tanh.)
+ULPS = {"gelu": 6, "normal_cdf": 4, "sech2": 6, "silu": 3}
 SUMS = {"sum", "mean", "dot", "logsumexp", "logaddexp"}
 FEW = 3  # operands whose ends are all combined
 
@@ -1010,3 +1011,14 @@ def test_a_quotient_of_small_whole_numbers_is_exactly_that_of_ieee_754():
     pairs = np.array([(a, b) for a in range(-20, 21) for b in range(-20, 21) if b], dtype=float)
     quotients = compiled(lambda x: x[0] / x[1], rows=0)(pairs)
     assert quotients.tolist() == (pairs[:, 0] / pairs[:, 1]).tolist()
+
+
+def test_sums_whose_first_terms_lie_here_and_there_are_equal():
+    # One begins with an argument and the other with what has been computed: there is no step that
+    # leads from the one place to the other.
+    def f(x: Any) -> Any:
+        e, s, c, t = ([op(a) for a in x] for op in (ops.exp, ops.sin, ops.cos, ops.tanh))
+        return [x[3] + e[0] * s[0] + c[0] * t[0], ops.sinh(x[2]) + e[1] * s[1] + c[1] * t[1]]
+
+    point = [0.1, 0.2, 0.3, 0.4]
+    assert_found(f, flat(compiled(f)(point)), interpreted(f, point), (point,), exact=False)

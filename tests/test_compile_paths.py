@@ -771,3 +771,9 @@ def test_buffers_are_arguments_in_the_place_of_lists():
     assert own(array("i", [1, 2])) == [2.0, 4.0]
     assert own(np.array([1, 2], dtype=np.int8)) == [2.0, 4.0]
     assert compiled(lambda xs: xs[1][0])(np.arange(4.0).reshape(2, 2)) == 2.0
+
+
+def test_an_input_of_a_graph_that_is_given_twice_is_refused():
+    a = Value(2.0)
+    with pytest.raises(ValueError, match=r"inputs\[1\] is inputs\[0\] again"):
+        compile_(a * a, inputs=[a, a])

@@ -277,7 +277,7 @@ def held_out(model, n, seed, l2=0.0):
 
 @pytest.mark.slow
 def test_cures_of_overfitting_lower_the_loss_on_every_draw_and_hardly_change_the_accuracy():
-    seeds = range(2, 14)
+    seeds = range(2, 8)  # six of the notebook's twelve draws
     plain = [held_out(MLP(2, [12, 12, 1], init="he"), 20, seed) for seed in seeds]
     cured = {
         "dropout": [held_out(dropping(), 20, seed) for seed in seeds],

@@ -616,12 +616,13 @@ class GraphFunction:
 def compile_graph(y: Value, inputs: Sequence[Value], options: Options) -> Compiled:
     """Return the compiled function of the inputs' data that a graph is."""
     own = list(inputs)
+    first: dict[int, int] = {}  # by identity: Values are equal by their data
     for i, x in enumerate(own):
         if type(x) is not Value:
             message = f"inputs[{i}] must be a Value; got {x!r} ({type(x).__name__})"
             raise TypeError(message)
-        if (first := own.index(x)) != i:
-            message = f"inputs[{i}] is inputs[{first}] again: each can be given one number only"
+        if first.setdefault(id(x), i) != i:
+            message = f"inputs[{i}] is inputs[{first[id(x)]}] again: each gets one number only"
             raise ValueError(message)
 
     compiled = Compiled(GraphFunction(y, own), options)

@@ -169,14 +169,16 @@ class _Program:
         if self.signature.watched:
             self._watch(emitter)
         scale = emitter.word(words.SCALE, DOUBLE)
-        source = emitter.results
-        first = self.signature.shared + self.signature.rows
-        for number in range(first, first + self.signature.results):
-            at = words.ARGUMENTS + number * words.DESCRIPTOR
-            target = emitter.word(at, POINTER)
-            count, between = emitter.word(at + 1), emitter.word(at + 2)
+        first = words.ARGUMENTS + words.DESCRIPTOR * (self.signature.shared + self.signature.rows)
+        with build.loop(emitter.word(words.RESULTS), [emitter.results]) as (number, state):
+            at = b.add(index(first), b.mul(number, index(words.DESCRIPTOR)))
+            target, count, between = (
+                build.load(build.at(emitter.frame, b.add(at, index(k)), I64), kind)
+                for k, kind in enumerate((POINTER, I64, I64))
+            )
+            source = state[0]
             self._copy(emitter, _End(source, index(8)), _End(target, between), count, scale)
-            source = b.gep(source, [count], source_etype=DOUBLE)
+            state[0] = b.gep(source, [count], source_etype=DOUBLE)
         b.ret(index(0))
 
     def _watch(self, emitter: SharedEmitter) -> None:

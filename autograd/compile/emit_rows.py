@@ -9,7 +9,7 @@ from llvmlite import ir
 
 from . import frame as words
 from .graph import CALL
-from .native import BYTE, I64, PAIR, POINTER, TILE, Emitter, index
+from .native import BYTE, I64, PAIR, POINTER, SMALL, TILE, Emitter, index
 from .tape import ROW, TERMS, Instruction, Operand
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class RowEmitter(Emitter):
         # Tiles of nodes by a few vectors, so that the sums stay in registers and what nodes have in
         # common is loaded once for all of them.
         *outer, inner = stage[0].dims
-        nodes = min(inner, TILE // PAIR)
+        nodes = min(inner, _tile(stage[0]) // PAIR)
         with self.build.loop(self.vectors_here, step=PAIR) as (t, _):
             at = [self.build.plus(t, u) for u in range(PAIR)]
             with self.build.nest(outer) as node:
@@ -236,7 +236,7 @@ class RowEmitter(Emitter):
                     self._sum_tile(step, [[self.build.plus(i, k)] for k in range(size)], size)
             return
         *outer, middle = outer
-        lines = min(middle, max(1, TILE // columns))
+        lines = min(middle, max(1, _tile(step) // columns))
         with self.build.nest(outer) as node:
             for line, height in self._cut(middle, lines):
                 with line as j:
@@ -422,6 +422,11 @@ def _halves(width: int, half: int) -> tuple[list[int], list[int]]:
     low = [i if not i & half else width + i - half for i in lanes]
     high = [i + half if not i & half else width + i for i in lanes]
     return low, high
+
+
+def _tile(step: Instruction) -> int:
+    # How many sums are kept in registers at once.
+    return TILE if step.count * max(1, step.terms) >= SMALL else TILE // 2
 
 
 def _key(operand: Operand, makers: set[int]) -> Any:

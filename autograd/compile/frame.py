@@ -20,7 +20,8 @@ NONE = 8  # for a call from Python: the address of None,
 NEW_REFERENCE = 9  # of Py_NewRef,
 OTHERWISE = 10  # of what is called where a guard doesn't hold
 CALL_OBJECT = 11  # and of PyObject_CallNoArgs
-ARGUMENTS = 12  # descriptors of the shared arguments, then those of the rows', then of the results
+RESULTS = 12  # to how many buffers the results go
+ARGUMENTS = 13  # descriptors of the shared arguments, then those of the rows', then of the results
 
 DESCRIPTOR = 4  # its words: address, count, bytes between numbers, bytes between rows
 
@@ -34,10 +35,9 @@ class Guarded(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """How many descriptors of each kind there are, and what has to hold in the end."""
+    """How many descriptors of arguments there are, and what has to hold in the end."""
 
     shared: int
     rows: int
-    results: int
     guards: tuple[Guarded, ...]
     watched: bool = False  # whether results that aren't finite are no results

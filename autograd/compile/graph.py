@@ -124,6 +124,8 @@ class Graph:
 
     def node(self, code: str, *args: Node) -> Node:
         """Return the node that is that code of those nodes, in its simplest form."""
+        if code == "mul" and self._comes_first(args[1], args[0]):
+            args = args[::-1]  # a·b and b·a are one node
         key = (code, *args)
         node = self._known.get(key)
         if node is None:
@@ -155,6 +157,14 @@ class Graph:
         self.varies.append(varies)
         self.place.append(self.here)
         return len(self.code) - 1
+
+    def _comes_first(self, a: Node, b: Node) -> bool:
+        # In a product: constants come first, then what the rows share, then what is older.
+        if self.varies[a] != self.varies[b]:
+            return self.varies[b]
+        if (self.code[a] == "const") != (self.code[b] == "const"):
+            return self.code[a] == "const"
+        return a < b
 
     def _simpler(self, code: str, args: tuple[Node, ...]) -> Node | None:
         rule = _RULES.get(code)
@@ -192,21 +202,15 @@ def evaluate(code: str, *numbers: float) -> float:
 
 
 def _mul(g: Graph, a: Node, b: Node) -> Node | None:
-    for x, other in ((a, b), (b, a)):
-        number = g.constant(x)
-        if number == 1.0:
-            return other
-        if number == -1.0:
-            return g.node("neg", other)
-        # Nothing but a finite number makes 0 of 0 times it: the branches of a comparison are.
-        if number == 0.0 and _is_flag(g, other) and copysign(1.0, number) > 0.0:
-            return x
-    # a·b and b·a are one node: with the constant first, then what the rows share, then by age.
-    return g.node("mul", b, a) if _rank(g, b) < _rank(g, a) else None
-
-
-def _rank(g: Graph, node: Node) -> tuple[bool, bool, Node]:
-    return g.code[node] != "const", g.varies[node], node
+    number = g.constant(a)  # if either is one: it comes first
+    if number == 1.0:
+        return b
+    if number == -1.0:
+        return g.node("neg", b)
+    # Nothing but a finite number makes 0 of 0 times it: the branches of a comparison are.
+    if number == 0.0 and _is_flag(g, b) and copysign(1.0, number) > 0.0:
+        return a
+    return None
 
 
 def _is_flag(g: Graph, node: Node) -> bool:

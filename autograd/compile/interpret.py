@@ -164,7 +164,7 @@ class _Machine:
     def _put_results(self) -> int:
         at = 0
         first = self.signature.shared + self.signature.rows
-        for number in range(first, first + self.signature.results):
+        for number in range(first, first + int(self.words[words.RESULTS])):
             address, count, step, _ = self._descriptor(number)
             target = _view(address, (count,), (step,))
             target[...] = self.results[at : at + count] * self.floats[words.SCALE]

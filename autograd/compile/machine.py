@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Lines of LLVM's language beyond which code is made in a seventh of the time, and is slower: what
 # is so long is irregular, and waits for its operands more than for anything else.
-LONG = 50_000
+LONG = 25_000
 
 _lock = Lock()  # LLVM's own state isn't made for two threads at once
 # llvmlite's own, which is held for each call of LLVM, also where something is freed.

@@ -35,6 +35,7 @@ POINTER = ir.PointerType()
 BYTE = ir.IntType(8)
 
 TILE = 16  # sums that are kept in registers at once
+SMALL = 1024  # terms in all: below it half a tile is nearly as fast, and half the code
 PAIR = 2  # vectors of one place that a sum goes through at once
 STRAIGHT = 4  # up to so many nodes are written one by one, without a loop
 

@@ -79,18 +79,17 @@ class Program:
         # number or list that the caller may want in a buffer of its own.
         self.summed = traced.outputs.count(False)
         self.signature = Signature(
-            len(self.shared) + captured, len(options.rows), 1, traced.guards, traced.optimistic
+            len(self.shared) + captured, len(options.rows), traced.guards, traced.optimistic
         )
         self.carried: dict[str, Any] = {}  # small code, which goes where the program goes
-        self._loaded: dict[int, Loaded] = {}
+        self._loaded: Loaded | None = None
         self._frames: list[Frame] = []
 
-    def loaded(self, results: int = 1) -> Loaded:
-        """Return the code that writes its results to that many buffers."""
-        if results not in self._loaded:
-            signature = self.signature._replace(results=results)
-            self._loaded[results] = load(self.traced.tape, signature, self.options, self.carried)
-        return self._loaded[results]
+    def loaded(self) -> Loaded:
+        """Return the code, which is made when it is first asked for."""
+        if self._loaded is None:
+            self._loaded = load(self.traced.tape, self.signature, self.options, self.carried)
+        return self._loaded
 
     def frame(self) -> Frame:
         """Return a frame that nobody uses; give it back to `release`."""
@@ -130,9 +129,8 @@ class Frame:
         # Not the program itself: it has the frames that are free.
         self.traced = program.traced
         self.options = program.options
-        loaded = program.loaded(results)
-        signature = loaded.signature
-        many = signature.shared + signature.rows + signature.results
+        loaded = program.loaded()
+        many = loaded.signature.shared + loaded.signature.rows + results
         count = words.ARGUMENTS + many * words.DESCRIPTOR
         # A bytes object is what the builtin gets as its `self`. Nobody else ever sees it, so it may
         # be written to.
@@ -152,10 +150,10 @@ class Frame:
         self.each_row = np.zeros((0, tape.row_results))
         self.otherwise: Callable[[], Any] = _failed
         self.keep: list[Any] = []
-        self._fill(program)
+        self._fill(program, results)
         self.call = loaded.builtin(self)
 
-    def _fill(self, program: Program) -> None:
+    def _fill(self, program: Program, results: int) -> None:
         table, loaded = self.words, self.loaded
         table[words.TABLES] = loaded.table.ctypes.data
         table[words.CALLS] = loaded.calls.ctypes.data
@@ -170,7 +168,8 @@ class Frame:
             at += 8 * program.sizes[i]
         if program.traced.captured:
             self.describe(len(program.shared), self.captured.buffer_info()[0], len(self.captured))
-        if self.loaded.signature.results == 1:
+        table[words.RESULTS] = results
+        if results == 1:
             self.describe_result(0, self.out.buffer_info()[0], program.summed)
         self.set_rows(0)
 

@@ -325,12 +325,14 @@ class _Roll:
 
     def _add_term_by_term(self, group: _Group, shape: Shape) -> None:
         code = "fma" if group.is_dot else "maximum" if group.code == "max" else "add"
-        starts = group.places[0].tolist()
         homes = [self._space(x) for x in group.nodes[0, 1:].tolist()]
 
         def operand(column: int, like: int) -> Operand:
+            every = group.places[:, column : column + 1]
+            if not self.spaces[homes[column]].is_block(every):
+                return Operand(homes[column], table=every)
             strides = tuple(step[like] for step in shape.steps)
-            return Operand(homes[column], starts[column], strides)
+            return Operand(homes[column], int(every[0, 0]), strides)
 
         total = operand(0, 0)
         for column in range(1, group.width, 2 if group.is_dot else 1):

@@ -124,6 +124,17 @@ class Places:
                     operand.base = int(places[operand.base - COMPUTED])
                 elif operand.base >= CONSTANTS:
                     operand.base += known
+                self._check(operand, step)
+
+    def _check(self, operand: Operand, step: Instruction) -> None:
+        # What machine code reads and writes stays in its memory; a mistake of ours ends here.
+        if operand.table is not None:
+            low, high = int(operand.table.min()), int(operand.table.max())
+        else:
+            low, high = operand.reach(step)
+        if low < 0 or high >= self.size:
+            message = f"{step.code} leads to {low}..{high} of {self.size} places in {self.space}"
+            raise AssertionError(message)
 
     def _settled(self) -> NDArray[Any]:
         # The place of each computed number. A block is laid where one that isn't needed any more

@@ -7,6 +7,7 @@ by far, is (list, n).
 
 from __future__ import annotations
 
+import sys
 from array import array
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,8 @@ def _of_shape(shape: tuple[int, ...]) -> Structure:
 
 def numeric(thing: Any, what: str) -> Any:
     """Return an array of doubles; TypeError if it isn't one of real numbers."""
-    if np.ma.is_masked(thing):
+    # numpy.ma isn't imported for this, which takes as long as a compiled start.
+    if "numpy.ma" in sys.modules and np.ma.is_masked(thing):
         message = f"{what} has masked numbers: fill them or leave them out first"
         raise TypeError(message)
     numbers = np.asarray(thing)

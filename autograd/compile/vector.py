@@ -322,19 +322,22 @@ def gauss(a: Number) -> Number:
 def tanh(a: Number) -> Number:
     """Return tanh a = t / (t + 2) with t = e^2|a| - 1."""
     size = abs(a)
-    quotient, rest, inverse, _ = _tanh_parts(at_most(size + size, 40.0))  # tanh 20 rounds to 1
+    quotient, rest, inverse, *_ = _tanh_parts(at_most(size + size, 40.0))  # tanh 20 rounds to 1
     return copysign(fma(rest, inverse, quotient), a)
 
 
-def _tanh_parts(double: Number) -> tuple[Number, Number, Number, Number]:
-    """Return `_divide` of t by t + 2, and e^double, of which t is 1 less."""
+def _tanh_parts(double: Number) -> tuple[Number, Number, Number, Number, Number]:
+    """Return `_divide` of t by t + 2, e^double, of which t is 1 less, and what 1/(t + 2) lacks."""
     high, low, shifted = _exp_parts(double)
     power = _power_of_2(shifted)
     exponential = power * (high + low)
     # Exact, like the error of the sum below: 1 and 2 are multiples of the other number's last bit.
     high, low = _normal(fma(power, high, -1.0), power * low)
     by = high + 2.0
-    return *_divide(high, low, by, _sum_error(2.0, high, by) + low), exponential
+    by_low = _sum_error(2.0, high, by) + low
+    quotient, rest, inverse = _divide(high, low, by, by_low)
+    lacking = fma(-inverse, by, 1.0) - inverse * by_low
+    return quotient, rest, inverse, exponential, lacking
 
 
 # Up to here e^2|a| and its inverse are normal doubles.
@@ -346,8 +349,9 @@ def _tanh_and_sech2(a: Number) -> tuple[Number, Number]:
     """Return tanh a, and sech² a = 4e / (e + 1)² with the same e and the same e + 1."""
     size = abs(a)
     clamped = at_most(size, _PAIRED)
-    quotient, rest, inverse, e = _tanh_parts(clamped + clamped)
-    inverse_2 = inverse + inverse
+    quotient, rest, inverse, e, lacking = _tanh_parts(clamped + clamped)
+    rounded = fma(inverse, lacking, inverse)
+    inverse_2 = rounded + rounded
     slope = inverse_2 * (e * inverse_2)
     # In the far tail, and for a nan, as by itself.
     slope = rarely(~(size <= _PAIRED), slope, lambda: sech2(a))
