@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mutants_planting import OWN_CHECK, Mutant, edited
 
 from autograd import lowering, value
-from autograd.compile import chains, compiled, graph, lower, native, structure, trace
+from autograd.compile import chains, graph, lower, native, rows, structure, trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +174,7 @@ def calls() -> Iterator[Mutant]:
         structure.flatten,
         ("len(thing)), array", "0), array"),
     )
-    layout = compiled.row_layout
+    layout = rows.row_layout
     order = ("inner.flags.c_contiguous", "True")
     yield mistake(
         "rows_of_matrices_have_the_structure_of_nested_lists",
@@ -183,11 +183,11 @@ def calls() -> Iterator[Mutant]:
         order,
     )
     step = ("count, step, column.strides[0])", "count, step, 8)")
-    yield mistake(LAYOUT, "rows lie 8 bytes apart", compiled.RowCall._fill, step)
+    yield mistake(LAYOUT, "rows lie 8 bytes apart", rows.RowCall._fill, step)
     mean = ("own.rows / call.rows if mean else 1.0", "1.0")
-    yield mistake(ADD_UP, "the threads' means are added up", compiled._run_threads, mean)
+    yield mistake(ADD_UP, "the threads' means are added up", rows._run_threads, mean)
     ranges = ("start * column.strides[0]", "start * 8")
-    yield mistake(ADD_UP, "a thread's rows begin elsewhere", compiled._run_threads, ranges)
+    yield mistake(ADD_UP, "a thread's rows begin elsewhere", rows._run_threads, ranges)
 
 
 def decisions() -> Iterator[Mutant]:
@@ -203,7 +203,7 @@ def decisions() -> Iterator[Mutant]:
     fused = ("and not is_fused", "")
     yield mistake(ROUNDING, "a fused multiply-add decides", lower.is_rounded_alike, fused)
     some = ("0 < found < frame.rows", "1 < found < frame.rows - 1")
-    yield mistake(DISAGREE, "one row doesn't matter", compiled.RowCall._check_agreement, some)
+    yield mistake(DISAGREE, "one row doesn't matter", rows.RowCall._check_agreement, some)
     truth = ("0.0, 0.0, 1.0)", "0.0, 1.0, 0.0)")
     yield mistake(WAYS, "truth and falsehood", lower.Lowering.truth, truth)
     for name, right, wrong in [

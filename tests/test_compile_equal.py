@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import struct
 from array import array
-from functools import cache, partial
+from functools import cache, partial, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -161,6 +162,11 @@ def _size(op: Op, numbers: list[float]) -> float:
 
 
 # --- comparing ------------------------------------------------------------------------------------
+
+
+def added(xs: Iterable[Any]) -> Any:
+    """Return x₁ + x₂ + …, added one by one: from 3.12 on `sum` makes up for rounding in floats."""
+    return reduce(operator.add, xs, 0.0)
 
 
 def flat(thing: Any) -> list[Any]:
@@ -422,7 +428,7 @@ def row_loss(row: list[Any], weights: list[list[Any]], target: Any, scale: Any) 
     hidden = [autograd.tanh(autograd.dot(own[:-1], row) + own[-1]) for own in weights]
     total = autograd.softplus(scale * hidden[0]) + autograd.relu(hidden[1]) * row[0]
     share = autograd.softmax([*hidden, target])[1]
-    penalty = sum(x * x for own in weights for x in own)
+    penalty = added(x * x for own in weights for x in own)
     return (
         autograd.square(total - target) * share + 0.01 * penalty + abs(row[1]) / (1.0 + target**2)
     )
@@ -579,7 +585,7 @@ def test_rows_of_matrices_have_the_structure_of_nested_lists():
     cubes = np.random.default_rng(0).normal(size=(9, 3, 2))
 
     def f(matrix: Any, weights: Any) -> Any:
-        return [autograd.dot(row, weights) for row in matrix], sum(map(sum, matrix))
+        return [autograd.dot(row, weights) for row in matrix], added(map(added, matrix))
 
     for data in (cubes, np.asfortranarray(cubes), cubes[:, ::-1][:, ::-1], cubes.tolist()):
         results, totals = compiled(f, rows=0)(data, [0.5, -2.0])
@@ -614,7 +620,7 @@ def backwards(xs: list[Any], weights: list[Any]) -> Any:
 
 def convolution(xs: list[Any], weights: list[Any]) -> list[Any]:
     kernel = weights[:3]
-    return [sum(k * x for k, x in zip(kernel, xs[i:], strict=False)) for i in range(len(xs) - 2)]
+    return [added(k * x for k, x in zip(kernel, xs[i:], strict=False)) for i in range(len(xs) - 2)]
 
 
 def recurrent(xs: list[Any], weights: list[Any]) -> Any:
@@ -627,7 +633,7 @@ def recurrent(xs: list[Any], weights: list[Any]) -> Any:
 
 def rosenbrock(xs: list[Any], weights: list[Any]) -> Any:
     pairs = itertools.pairwise(xs)
-    return sum(weights[0] * (b - a**2) ** 2 + (1.0 - a) ** 2 for a, b in pairs)
+    return added(weights[0] * (b - a**2) ** 2 + (1.0 - a) ** 2 for a, b in pairs)
 
 
 def horner(xs: list[Any], weights: list[Any]) -> Any:
@@ -646,7 +652,7 @@ def matrix_product(xs: list[Any], weights: list[Any]) -> list[list[Any]]:
     a = [xs[:2], xs[2:4], xs[1:3]]
     b = [weights[:3], weights[2:5]]
     columns = [*zip(*b, strict=True)]
-    return [[sum(x * w for x, w in zip(r, c, strict=True)) for c in columns] for r in a]
+    return [[added(x * w for x, w in zip(r, c, strict=True)) for c in columns] for r in a]
 
 
 def results_that_are_arguments(xs: list[Any], weights: list[Any]) -> Any:

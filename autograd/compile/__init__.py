@@ -57,9 +57,10 @@ def compile(  # noqa: A001, PLR0913  (the product's word; options, by name)
     reduce: "sum" or "mean", over the rows: the loss of a batch, say, and its gradient. Then lists
         of numbers in the result become arrays. In which order rows are added up is not defined.
     exact: every result to the last bit as f itself has it: without fused multiply-adds, and with
-        the C library's functions. (But for the sign of a derivative that is 0; and a second
-        derivative behind a choice may be added up in another order.) Elsewhere each operation may
-        differ by 2 units in the last place, and a sum may overflow on the way.
+        the C library's functions. (But for the sign of a derivative that is 0; a second derivative
+        behind a choice may be added up in another order; and Python's own `sum`, which from 3.12 on
+        makes up for rounding where it gets floats, adds Values one by one.) Elsewhere each
+        operation may differ by 2 units in the last place, and a sum may overflow on the way.
     threads: how many share the rows.
     cache: whether machine code is kept on disk for the next run of the program.
 
