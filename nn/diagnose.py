@@ -2,8 +2,8 @@
 
 A healthy run must pass in silence. So each threshold is away from what healthy runs show: beside it
 stands the extreme of 200 of them, of four small networks on 50 sets of moons. Another 200, on sets
-that had no part in this, gave no false alarm (tests/test_nn_diagnose.py). Larger networks and
-other data may have other bounds.
+that had no part in this, gave no false alarm; tests/test_nn_diagnose.py repeats 50 of them. Larger
+networks and other data may have other bounds.
 """
 
 from __future__ import annotations
