@@ -379,6 +379,16 @@ def test_where_rounding_decides_otherwise_the_function_itself_answers():
         assert exact(*args) == f(*args)
 
 
+def test_the_llvm_shown_is_that_of_the_program_that_runs_where_a_decision_wants_every_bit():
+    def f(a: Any, b: Any) -> Any:
+        return a * b + b if a * b < 1.0 else a
+
+    own, exact = compiled(f), compiled(f, exact=True)
+    assert own(0.5, 0.25) == exact(0.5, 0.25) == f(0.5, 0.25)
+    assert own.llvm() == exact.llvm()
+    assert "llvm.fma" not in own.llvm()
+
+
 ROUNDED_POINTS = st.lists(st.lists(tenths, min_size=COUNT, max_size=COUNT), min_size=2, max_size=5)
 
 

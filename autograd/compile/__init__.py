@@ -72,7 +72,7 @@ def compile(  # noqa: A001, PLR0913  (the product's word; options, by name)
 
     """
     try:
-        from .compiled import compile_function, compile_graph  # noqa: PLC0415  (imports numpy)
+        from .compiled import Compiled, compile_graph  # noqa: PLC0415  (imports numpy)
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise
@@ -90,7 +90,7 @@ def compile(  # noqa: A001, PLR0913  (the product's word; options, by name)
     if not callable(f):
         message = f"compile takes a function or a Value; got {f!r} ({type(f).__name__})"
         raise TypeError(message)
-    return compile_function(f, options)
+    return Compiled(f, options)
 
 
 def _options(rows: Any, reduce: Any, *, exact: bool, threads: Any, cache: bool) -> Any:

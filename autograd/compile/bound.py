@@ -94,12 +94,16 @@ class _Binding:
         return target
 
     def _callable(self, frame: Frame, targets: list[Any]) -> Any:
-        compiled, args = self.compiled, self.args
+        # Not self in `otherwise`: the frame has it, and would be kept by what it keeps.
+        compiled, args, each_row = self.compiled, self.args, self.each_row
         structure = self.path.program.traced.result
 
         def otherwise() -> None:
             # Another way through the function: traced if it is new.
             result = compiled(*args)
+            if each_row:
+                _write_rows(targets[0], result)
+                return
             for target, part in zip(targets, _parts(structure, result), strict=True):
                 target[...] = part
 
@@ -107,10 +111,22 @@ class _Binding:
         frame.keep += [otherwise, frame.work]  # the builtin keeps these alive, and not the frame
         frame.words[words.OTHERWISE] = id(otherwise)
         # The machine code looks at sums over the rows itself.
-        watched = targets[0] if self.each_row and frame.traced.optimistic else None
+        watched = targets[0] if each_row and frame.traced.optimistic else None
         if not frame.traced.captured and watched is None:
             return frame.call
         return _Attended(frame, watched)
+
+
+def _write_rows(target: Any, result: Any) -> None:
+    # A tuple has a column for each of its numbers; all else is in rows already.
+    rows = np.stack(result, axis=1) if isinstance(result, tuple) else result
+    if rows.size != target.size:
+        message = (
+            f"the function now returns {rows.size} numbers, and out has room for {target.size}: "
+            "bind it again with another out"
+        )
+        raise ValueError(message)
+    target[...] = rows.reshape(target.shape)
 
 
 class _Attended:

@@ -103,7 +103,6 @@ def _make(tape: Tape, signature: Signature, options: Options) -> Made:
 
 def emitted(tape: Tape, signature: Signature, options: Options) -> tuple[Any, list[int]]:
     """Return a tape as a module of LLVM's language, for this processor, and its table of places."""
-    # Not needed for code that is there already.
     from .emit import emit  # noqa: PLC0415  (not needed for code that is there already)
     from .native import Target  # noqa: PLC0415  (as above)
 
@@ -122,7 +121,7 @@ def _told(tape: Tape) -> Any:
             step.terms,
             step.stage,
             step.kept,
-            *tuple([_operand_told(x) for x in (*step.operands, step.out)]),
+            *[_operand_told(x) for x in (*step.operands, step.out)],
         )
         for step in tape.shared + tape.rows
     ]

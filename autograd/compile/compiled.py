@@ -271,7 +271,7 @@ class Compiled:
         from .code import emitted  # noqa: PLC0415  (for people only)
 
         program = self._last
-        module, _ = emitted(program.traced.tape, program.signature, self.options)
+        module, _ = emitted(program.traced.tape, program.signature, program.options)
         return str(module)
 
     def assembly(self) -> str:
@@ -338,6 +338,7 @@ class Compiled:
         memoryview), which are read at each call. `out` has the structure of the result, with a
         buffer in the place of every list, and one of a single number in the place of a number; it
         is written to at each call, which returns None and costs about a tenth of a microsecond.
+        With rows and no `reduce`, `out` is one buffer with the results of each row in a row.
 
         Raises:
             TypeError, ValueError: if a buffer isn't one of doubles, has another size than the
@@ -345,11 +346,6 @@ class Compiled:
 
         """
         return bind(self, args, out)
-
-
-def compile_function(f: Callable[..., Any], options: Options) -> Compiled:
-    """Return the compiled function of f."""
-    return Compiled(f, options)
 
 
 class GraphFunction:

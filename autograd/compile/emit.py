@@ -153,7 +153,6 @@ class _Program:
 
     def _finish(self, emitter: SharedEmitter) -> None:
         build, b = emitter.build, emitter.b
-        function = self.function
         for number, guard in enumerate(self.signature.guards):
             found = build.load(build.at(emitter.results, guard.place))
             expected: ir.Value = ir.Constant(DOUBLE, 0.0)
@@ -161,11 +160,7 @@ class _Program:
                 rows = b.sitofp(emitter.word(words.ROWS), DOUBLE)
                 expected = rows if guard.varies else emitter.word(words.WEIGHT, DOUBLE)
             holds = b.fcmp_ordered("==", found, expected)
-            fails, goes_on = function.append_basic_block(), function.append_basic_block()
-            b.cbranch(holds, goes_on, fails)
-            b.position_at_end(fails)
-            b.ret(index(number + 1))
-            b.position_at_end(goes_on)
+            self._go_on_if(b, holds, number + 1)
         if self.signature.watched:
             self._watch(emitter)
         scale = emitter.word(words.SCALE, DOUBLE)
@@ -197,11 +192,15 @@ class _Program:
         for i in range(whole, count):
             number = build.load(build.at(emitter.results, i))
             total = b.fadd(total, b.fmul(number, ir.Constant(DOUBLE, 0.0)))
-        function = self.function
-        fails, goes_on = function.append_basic_block(), function.append_basic_block()
-        b.cbranch(b.fcmp_ordered("==", total, ir.Constant(DOUBLE, 0.0)), goes_on, fails)
+        is_finite = b.fcmp_ordered("==", total, ir.Constant(DOUBLE, 0.0))
+        self._go_on_if(b, is_finite, len(self.signature.guards) + 1)
+
+    def _go_on_if(self, b: ir.IRBuilder, holds: ir.Value, status: int) -> None:
+        # Otherwise `run` ends here, and says which of its conditions failed.
+        fails, goes_on = self.function.append_basic_block(), self.function.append_basic_block()
+        b.cbranch(holds, goes_on, fails)
         b.position_at_end(fails)
-        b.ret(index(len(self.signature.guards) + 1))
+        b.ret(index(status))
         b.position_at_end(goes_on)
 
     def call(self, payload: int) -> None:

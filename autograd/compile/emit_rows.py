@@ -10,7 +10,7 @@ from llvmlite import ir
 from . import frame as words
 from .graph import CALL
 from .native import BYTE, I64, PAIR, POINTER, SMALL, TILE, Emitter, index
-from .tape import ROW, TERMS, Instruction, Operand
+from .tape import ROW, TERMS, Instruction, Operand, first_added
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -192,7 +192,7 @@ class RowEmitter(Emitter):
             yield i
 
     def _tile(self, step: Instruction, tile: list[Node], at: list[Any]) -> list[ir.Value]:
-        build, b, lane = self.build, self.b, self.lane
+        build, lane = self.build, self.lane
         terms = TERMS[step.code]
         vectors = len(at)
         us = range(vectors)
@@ -200,7 +200,7 @@ class RowEmitter(Emitter):
         for node in tile:
             start = self.start(step, step.operands[0], node)
             sums += [self.value(step.operands[0], start, x) for x in at]
-        first = 0 if step.code.startswith("dot") else 1
+        first = first_added(step.code)
         with build.loop(step.terms - first, sums) as (k, state):
             term = build.plus(k, first)
             loaded: dict[Any, list[ir.Value]] = {}
@@ -216,13 +216,7 @@ class RowEmitter(Emitter):
                     values.append(loaded[key])
                 for u in us:
                     place = j * vectors + u
-                    if step.code.startswith("dot"):
-                        a, c = values
-                        state[place] = lane.fma(a[u], c[u], state[place])
-                    elif step.code == "max":
-                        state[place] = lane.larger(state[place], values[0][u])
-                    else:
-                        state[place] = b.fadd(state[place], values[0][u])
+                    state[place] = lane.next(step.code, state[place], [x[u] for x in values])
         return state
 
     # --- sums over the rows ----------------------------------------------------------------------

@@ -9,7 +9,7 @@ from . import irregular
 from .graph import CALL
 from .native import DOUBLE, STRAIGHT, Emitter, index
 from .stages import SHORT
-from .tape import SHARED, TERMS, Instruction, Operand
+from .tape import SHARED, TERMS, Instruction, Operand, first_added
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,7 +89,7 @@ class SharedEmitter(Emitter):
         # Term after term, written out.
         lane = self.vectors[1]
         total = self._load(self.place(step, step.operands[0], node))
-        for term in range(0 if step.code.startswith("dot") else 1, step.terms):
+        for term in range(first_added(step.code), step.terms):
             xs = [
                 self._load(self.place(step, step.operands[i], node, term)) for i in TERMS[step.code]
             ]
@@ -268,7 +268,7 @@ class SharedEmitter(Emitter):
             for i in self._stretch(inner, self.width, written_out=False):
                 here = [*node, i]
                 total = self._vector(step, step.operands[0], here, lane)
-                first = 0 if step.code.startswith("dot") else 1
+                first = first_added(step.code)
                 with build.loop(step.terms - first, [total]) as (k, state):
                     term = build.plus(k, first)
                     xs = [
@@ -281,7 +281,7 @@ class SharedEmitter(Emitter):
 
     def _serial(self, step: Instruction, node: Sequence[Any]) -> None:
         build, lane = self.build, self.vectors[1]
-        first = 0 if step.code.startswith("dot") else 1
+        first = first_added(step.code)
         total = build.load(build.at(self.shared, self.place(step, step.operands[0], node)))
         with build.loop(step.terms - first, [total]) as (k, state):
             term = build.plus(k, first)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llvmlite import ir
 
 from .native import I32, I64, POINTER, Build, Vectors, index
-from .tape import TERMS
+from .tape import TERMS, first_added
 
 if TYPE_CHECKING:
     from .native import Emitter, Target
@@ -89,7 +89,7 @@ class _Loop:
         return self.lane.apply(self.code, values)
 
     def _sum(self, node: ir.Value) -> ir.Value:
-        first = 0 if self.code.startswith("dot") else 1
+        first = first_added(self.code)
         total = self._vector(0, node, index(0))
         with self.build.loop(self.b.sub(self.terms, index(first)), [total]) as (k, state):
             term = self.b.add(k, index(first))

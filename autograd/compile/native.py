@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 I64 = ir.IntType(64)
 I32 = ir.IntType(32)
-BIT = ir.IntType(1)
 DOUBLE = ir.DoubleType()
 POINTER = ir.PointerType()
 BYTE = ir.IntType(8)
@@ -55,7 +54,7 @@ class Callee:
 
 
 class Build:
-    """A builder with loops, and arithmetic on vectors of `width` doubles (or doubles, for 1)."""
+    """A builder with loops, and arithmetic on places that may be known already."""
 
     def __init__(self, builder: ir.IRBuilder) -> None:
         self.b = builder
@@ -108,7 +107,7 @@ class Build:
     def loop(
         self, count: Any, carried: Sequence[ir.Value] = (), step: int = 1
     ) -> Iterator[tuple[Any, list[ir.Value]]]:
-        """Run the body for i = 0, step, … below `count`; what is carried is set by `carry`."""
+        """Run the body for i = 0, step, … below `count`, with the list of what is carried on."""
         b = self.b
         before = b.block
         body = b.append_basic_block("loop")

@@ -12,20 +12,16 @@ import numpy as np
 
 from . import frame as words
 from .frame import Signature
+from .storage import LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
 
     from .options import Options
     from .tape import Tape
     from .trace import Traced
 
-    Numbers = NDArray[np.float64]
-
 BLOCK = 1 << 19  # bytes of the row space that are worked on at once: they stay in the second cache
-LINE = 8  # doubles in a cache line
 
 
 class Loaded(Protocol):
@@ -75,8 +71,7 @@ class Program:
         self.options = replace(options, exact=traced.exact)
         self.shared = [i for i in range(len(sizes)) if i not in options.rows]
         captured = 1 if traced.captured else 0
-        # The numbers of the result that are no rows' of their own, in stretches: one for each
-        # number or list that the caller may want in a buffer of its own.
+        # How many numbers of the result are no row's own.
         self.summed = traced.outputs.count(False)
         self.signature = Signature(
             len(self.shared) + captured, len(options.rows), traced.guards, traced.optimistic

@@ -27,6 +27,11 @@ TERMS = {"sum": (0,), "sum_in_order": (0,), "max": (0,), "dot": (1, 2), "dot_in_
 """The codes that go through terms, and which of their operands do."""
 
 
+def first_added(code: str) -> int:
+    """Return the first term to add: a dot starts from an operand of its own, others from term 0."""
+    return 0 if 0 not in TERMS[code] else 1
+
+
 @dataclass(slots=True)
 class Operand:
     """Where the numbers are: in node (i, j, …) and term k at base + i·strides[0] + … + term·k.
